@@ -1,0 +1,149 @@
+"""The typed settings of a run, shared by every model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from data.errors import InputError
+
+Protocol = Literal["sampled", "full"]
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How a model is trained.
+
+    Attributes:
+        fit_on: Splits to train on. With `validation` among them nothing is left to choose an
+            epoch by: the last one counts, and early stopping is refused.
+        epochs: Most passes over the data.
+        batch_size: Rows of a batch on each rank.
+        optimizer: Keras optimizer of the dense weights: `adam`, `sgd` or `adagrad`.
+        learning_rate: Of the dense weights.
+        table_learning_rate: Of the embedding tables; 0 takes `learning_rate`.
+        schedule: `constant`, or a decay to `final_share` by `cosine`, `linear` or `polynomial`.
+        schedule_power: Exponent of `polynomial`.
+        warmup_steps: Steps over which the learning rates rise linearly from 0.
+        final_share: Share of the learning rates left at the end of the decay.
+        seed: Of initial values, order of the data and sampling.
+        mixed_precision: `off` or `bfloat16`: type of the dense part's activations.
+        xla: Whether to compile the dense part with XLA.
+        steps_per_call: Steps between two returns to Python.
+        evaluate_epochs: Epochs between two evaluations on validation.
+        monitor: Metric that chooses the best checkpoint and stops early.
+        patience: Evaluations without a better `monitor` before stopping; 0 never stops early.
+        checkpoint_steps: Steps between two checkpoints; 0 leaves it to the clock.
+        checkpoint_minutes: Minutes between two checkpoints; 0 leaves it to the steps.
+        keep_checkpoints: Newest checkpoints kept, beside the best.
+    """
+
+    fit_on: tuple[str, ...] = ("train",)
+    epochs: int = 10
+    batch_size: int = 4096
+    optimizer: Literal["adam", "sgd", "adagrad"] = "adam"
+    learning_rate: float = 0.001
+    table_learning_rate: float = 0.0
+    schedule: Literal["constant", "cosine", "linear", "polynomial"] = "constant"
+    schedule_power: float = 1.0
+    warmup_steps: int = 0
+    final_share: float = 0.0
+    seed: int = 1
+    mixed_precision: Literal["off", "bfloat16"] = "off"
+    xla: bool = False
+    steps_per_call: int = 10
+    evaluate_epochs: int = 1
+    monitor: str = "ndcg@10/sampled99"
+    patience: int = 0
+    checkpoint_steps: int = 0
+    checkpoint_minutes: float = 5.0
+    keep_checkpoints: int = 2
+
+    def __post_init__(self) -> None:
+        """Checks ranges and the settings against each other."""
+        for name in ("epochs", "batch_size", "steps_per_call", "evaluate_epochs"):
+            _require(f"trainer.{name} must be at least 1", getattr(self, name) >= 1, self, name)
+        for name in ("learning_rate", "schedule_power"):
+            _require(f"trainer.{name} must be above 0", getattr(self, name) > 0, self, name)
+        for name in (
+            "table_learning_rate",
+            "warmup_steps",
+            "patience",
+            "checkpoint_steps",
+            "checkpoint_minutes",
+        ):
+            _require(f"trainer.{name} must not be below 0", getattr(self, name) >= 0, self, name)
+        _require(
+            "trainer.final_share must lie in [0, 1]",
+            0 <= self.final_share <= 1,
+            self,
+            "final_share",
+        )
+        _require(
+            "trainer.keep_checkpoints must be at least 1",
+            self.keep_checkpoints >= 1,
+            self,
+            "keep_checkpoints",
+        )
+        _require(
+            "trainer.fit_on must name train, or train and validation",
+            self.fit_on in (("train",), ("train", "validation")),
+            self,
+            "fit_on",
+        )
+        if "validation" in self.fit_on and self.patience:
+            raise InputError(
+                "Early stopping needs a validation split that is not trained on",
+                received=f"trainer.fit_on={self.fit_on} and trainer.patience={self.patience}",
+                action="Set trainer.patience=0 and choose trainer.epochs by a run on train alone",
+            )
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured.
+
+    Attributes:
+        protocols: `sampled` ranks a user's target among its frozen candidates, `full` among all
+            items that the user has not seen.
+        ks: Lengths of the list at which metrics are taken.
+        batch_size: Users of a batch on each rank.
+        validation_protocols: Protocols of the evaluations during training, to save time.
+    """
+
+    protocols: tuple[Protocol, ...] = ("sampled", "full")
+    ks: tuple[int, ...] = (1, 5, 10, 20, 50)
+    batch_size: int = 512
+    validation_protocols: tuple[Protocol, ...] = ("sampled",)
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        if not self.ks or min(self.ks) < 1:
+            raise InputError("evaluation.ks must hold numbers of at least 1", received=self.ks)
+        _require(
+            "evaluation.batch_size must be at least 1", self.batch_size >= 1, self, "batch_size"
+        )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run: a model's settings and how it is trained and evaluated.
+
+    Attributes:
+        model_name: Name in the registry.
+        recipe: Name of the recipe this came from.
+        model: The model's own settings dataclass.
+        trainer: How it is trained.
+        evaluation: What is measured.
+    """
+
+    model_name: str
+    recipe: str
+    model: Any
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+def _require(rule: str, holds: bool, config: object, name: str) -> None:
+    if not holds:
+        raise InputError(rule, received=repr(getattr(config, name)))

@@ -1,0 +1,141 @@
+"""Run folders: `config.json` and the checkpoint to use, for all that comes after training."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.base import EvaluationConfig, RunConfig, TrainerConfig
+from configs.registry import build_model, recipe
+from data.dataset import PreparedDataset
+from data.errors import InputError, nearest
+from data.schema import SCHEMA_FILE
+from models.recommender import Recommender
+from models.saving import load_weights
+
+CONFIG_FILE = "config.json"
+BEST_FILE = "best.json"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run with its model restored from the best checkpoint, ready to score.
+
+    Attributes:
+        folder: The run folder.
+        config: The resolved config.
+        data: The dataset that it was trained on.
+        model: The model with its weights, without optimizer slots.
+        step: Training step of the weights.
+    """
+
+    folder: Path
+    config: RunConfig
+    data: PreparedDataset
+    model: Recommender
+    step: int
+
+
+def schema_sha256(data: PreparedDataset) -> str:
+    """Returns the hash that identifies a prepared dataset."""
+    return hashlib.sha256((data.folder / SCHEMA_FILE).read_bytes()).hexdigest()
+
+
+def config_from_json(value: dict[str, Any], where: Path) -> RunConfig:
+    """Builds a config from the content of `config.json`.
+
+    Raises:
+        InputError: A field that this version does not know.
+    """
+    model_type = type(recipe(value["model_name"], "default").model)
+    return RunConfig(
+        model_name=value["model_name"],
+        recipe=value["recipe"],
+        model=_build(model_type, value["model"], where),
+        trainer=_build(TrainerConfig, value["trainer"], where),
+        evaluation=_build(EvaluationConfig, value["evaluation"], where),
+    )
+
+
+def _build(kind: Any, value: dict[str, Any], where: Path) -> Any:
+    hints = typing.get_type_hints(kind)
+    for name in value:
+        if name not in hints:
+            raise InputError(
+                f"{kind.__name__} must know each field of the config",
+                received=repr(name),
+                where=where,
+                action=nearest(name, hints),
+            )
+    return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in value.items()})
+
+
+def config_to_json(config: RunConfig) -> dict[str, Any]:
+    """Returns the config as JSON values."""
+    return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(config))))
+
+
+def read_config_file(model_dir: Path) -> dict[str, Any]:
+    """Reads `config.json` of a run folder.
+
+    Raises:
+        InputError: No run there.
+    """
+    path = model_dir / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(
+            "A run folder must hold a config.json",
+            received=model_dir if model_dir.exists() else f"{model_dir}, which does not exist",
+            action="Train one: python -m trainers.run --model=... --model_dir=" + str(model_dir),
+        )
+    return typing.cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+
+
+def best_checkpoint(model_dir: Path) -> Path:
+    """Returns the checkpoint chosen on validation, or the last where none was chosen.
+
+    Raises:
+        InputError: The run has no such checkpoint.
+    """
+    best = model_dir / BEST_FILE
+    if best.is_file():
+        return model_dir / CHECKPOINTS / json.loads(best.read_text())["checkpoint"]
+    raise InputError(
+        "The run must be finished",
+        received=f"no {BEST_FILE}",
+        where=model_dir,
+        action="Run the training command again; it goes on from the last checkpoint",
+    )
+
+
+def load_run(model_dir: Path | str, data_dir: Path | str | None = None) -> TrainedRun:
+    """Loads a finished run.
+
+    Args:
+        model_dir: The run folder.
+        data_dir: The dataset, where it has moved since.
+
+    Raises:
+        InputError: The run or its dataset is missing, unfinished, or changed since training.
+    """
+    folder = Path(model_dir)
+    saved = read_config_file(folder)
+    config = config_from_json(saved, folder / CONFIG_FILE)
+    data = PreparedDataset(data_dir or saved["data"]["folder"])
+    if schema_sha256(data) != saved["data"]["schema_sha256"]:
+        raise InputError(
+            "The dataset must be the one that the run was trained on",
+            received=f"another schema.json in {data.folder}",
+            where=folder / CONFIG_FILE,
+            action="Pass the folder of the original dataset, or train again",
+        )
+    model = build_model(config, data.schema)
+    checkpoint = best_checkpoint(folder)
+    load_weights(model, checkpoint)
+    return TrainedRun(folder, config, data, model, int(checkpoint.name.rpartition("-")[2]))

@@ -1,0 +1,266 @@
+"""Interactions to a prepared dataset: filter, split, encode, draw candidates, write."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.atomic import atomic_folder, write_json
+from data.attributes import write_attributes
+from data.blocks import ColumnData, Ragged, write_split
+from data.candidates import TouchedItems, candidates_sha256, draw_negatives, given_negatives
+from data.errors import InputError
+from data.events import SPLITS, TRAIN, Events
+from data.filters import FilterOptions, apply_filters
+from data.histories import (
+    HISTORIES_BLOCK,
+    MAX_SHARDS,
+    ROWS_BLOCK,
+    EncodedEvents,
+    history_columns,
+    row_columns,
+    split_histories,
+    split_rows,
+    splits_present,
+)
+from data.interactions import Interactions
+from data.schema import SCHEMA_FILE, Candidates, Feature, Kind, Schema, Split, View
+from data.splits import SplitOptions, split_events
+from data.vocabulary import Vocabulary
+
+TOOL = "recommender-zoo 0.1.0"
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How to prepare interactions.
+
+    Attributes:
+        filters: Which events to keep.
+        split: How to split them.
+        negatives: Frozen candidates to draw for each user and held-out split.
+        seed: Seed of the order of training rows and of the candidates.
+    """
+
+    filters: FilterOptions = field(default_factory=FilterOptions)
+    split: SplitOptions = field(default_factory=SplitOptions)
+    negatives: int = 99
+    seed: int = 0
+
+
+def prepare(
+    interactions: Interactions,
+    options: PrepareOptions,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> Schema:
+    """Writes the prepared dataset of `interactions` to the folder `out`.
+
+    Takes the events out of `interactions`, so that they need not be held twice.
+
+    Args:
+        interactions: What a source delivered.
+        options: How to prepare it.
+        out: Folder to write; complete or absent afterwards.
+        overwrite: Whether an existing folder is replaced.
+        report: Called with what is being done.
+
+    Raises:
+        InputError: Input that breaks a rule, or `out` exists and may not be replaced.
+    """
+    with atomic_folder(out, overwrite=overwrite) as folder:
+        report("encoding ids")
+        events = Events.from_frame(interactions.events)
+        interactions.events = interactions.events.clear()
+        report(f"filtering {len(events):,} interactions")
+        counts = apply_filters(events, options.filters)
+        report(f"splitting by {options.split.method}")
+        counts |= split_events(events, options.split)
+        schema = _Writer(folder, interactions, events, options, report).write(counts)
+        write_json(folder / SCHEMA_FILE, schema.to_json())
+    return schema
+
+
+def _train_vocabularies(events: Events) -> tuple[Vocabulary, Vocabulary]:
+    train = events.split == TRAIN
+    user_counts = np.bincount(events.user[train], minlength=len(events.user_ids))
+    item_counts = np.bincount(events.item[train], minlength=len(events.item_ids))
+    return (
+        Vocabulary.from_counts(events.user_ids, user_counts),
+        Vocabulary.from_counts(events.item_ids, item_counts),
+    )
+
+
+class _Writer:
+    """Writes the parts of one prepared dataset and collects their schema."""
+
+    def __init__(
+        self,
+        folder: Path,
+        interactions: Interactions,
+        events: Events,
+        options: PrepareOptions,
+        report: Callable[[str], None],
+    ) -> None:
+        self.folder, self.interactions, self.options = folder, interactions, options
+        self.report = report
+        self.users, self.items = _train_vocabularies(events)
+        self.encoded = EncodedEvents(events, self.users, self.items)
+        self.events = events
+        self.features = self._event_features()
+        self.dtypes = {f.name: f.dtype for f in self.features}
+        self.candidates: dict[str, Candidates] = {}
+        self.facts: dict[str, Any] = dict(interactions.facts)
+
+    def write(self, counts: dict[str, int]) -> Schema:
+        """Writes everything but the schema, which it returns."""
+        self.users.write(self.folder, "user")
+        self.items.write(self.folder, "item")
+        views = {"rows": self._write_rows(), "histories": self._write_histories()}
+        source = self.interactions
+        for key, table, ids in (
+            ("user", source.users, self.users),
+            ("item", source.items, self.items),
+        ):
+            if table is not None and table.width > 1:
+                self.report(f"writing attributes of {key}s")
+                views[f"{key}s"], features = write_attributes(
+                    self.folder, key, table, ids, source.text_attributes
+                )
+                self.features += features
+        return Schema(
+            name=source.name,
+            features=self._unique_features(),
+            views=views,
+            candidates=self.candidates,
+            provenance={
+                "files": source.files,
+                "options": source.options | _plain_options(self.options),
+                "tool": TOOL,
+            },
+            facts=self.facts | {"preparation": counts},
+        )
+
+    def _event_features(self) -> list[Feature]:
+        features = [
+            self.users.feature("user", Kind.USER),
+            self.items.feature("item", Kind.ITEM),
+        ]
+        if self.events.rating is not None:
+            features.append(Feature("rating", Kind.NUMERIC, "float32"))
+        if self.events.time is not None:
+            features.append(Feature("time", Kind.TIME, "int64"))
+        return features
+
+    def _unique_features(self) -> tuple[Feature, ...]:
+        names = [f.name for f in self.features]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise InputError(
+                "Users and items must not share an attribute's name", received=twice[0]
+            )
+        return tuple(self.features)
+
+    def _write_rows(self) -> View:
+        columns = row_columns(self.events)
+        splits: dict[str, Split] = {}
+        for split in splits_present(self.events):
+            self.report(f"writing rows of {SPLITS[split]}")
+            splits[SPLITS[split]] = write_split(
+                self.folder,
+                "rows",
+                SPLITS[split],
+                columns,
+                self.dtypes,
+                split_rows(self.encoded, split, self.options.seed),
+                block_rows=ROWS_BLOCK,
+                max_shards=MAX_SHARDS,
+            )
+        return View(columns, splits)
+
+    def _write_histories(self) -> View:
+        self.report("collecting touched items")
+        touched = TouchedItems(
+            self.events.user,
+            self.encoded.item_id,
+            len(self.encoded.user_id),
+            len(self.items.raw_ids),
+        )
+        longest: dict[str, int] = {}
+        splits: dict[str, Split] = {}
+        for split in splits_present(self.events):
+            name = SPLITS[split]
+            self.report(f"writing histories of {name}")
+            data = split_histories(self.encoded, split, partial(self._negatives, split, touched))
+            if split != TRAIN:
+                self._record_candidates(name, data)
+            for key, values in data.items():
+                if isinstance(values, Ragged):
+                    longest[key] = max(longest.get(key, 1), int(values.lengths.max(initial=1)))
+            splits[name] = write_split(
+                self.folder,
+                "histories",
+                name,
+                history_columns(self.events, longest),
+                self.dtypes,
+                data,
+                block_rows=HISTORIES_BLOCK,
+                max_shards=MAX_SHARDS,
+            )
+        return View(history_columns(self.events, longest), splits)
+
+    def _given(self, split: int) -> Any:
+        given = self.interactions.candidates
+        if given is None:
+            return None
+        rows = given.filter(given["split"] == SPLITS[split])
+        return rows if len(rows) else None
+
+    def _negatives(self, split: int, touched: TouchedItems, users: np.ndarray) -> Ragged:
+        given = self._given(split)
+        if given is None:
+            return draw_negatives(
+                users, touched, self.options.negatives, [self.options.seed, split]
+            )
+        targets = self.encoded.lists(self.events.split == split, users, self.events.item)
+        codes = self.encoded.user_code[users]
+        return given_negatives(given, codes, targets, self.events, self.items)
+
+    def _record_candidates(self, name: str, data: dict[str, ColumnData]) -> None:
+        users, negatives = data["user"], data["negative_item"]
+        targets, seen = data["item"], data["seen_item"]
+        assert isinstance(users, np.ndarray)
+        assert isinstance(negatives, Ragged)
+        assert isinstance(targets, Ragged)
+        assert isinstance(seen, Ragged)
+        drawn = self._given(SPLITS.index(name)) is None
+        self.candidates[name] = Candidates(
+            negatives=int(negatives.lengths.max(initial=0)),
+            sampling="uniform" if drawn else "given",
+            seed=self.options.seed if drawn else None,
+            sha256=candidates_sha256(users, negatives, self.users, self.items),
+        )
+        if self.interactions.oracle is not None:
+            self.report(f"scoring the truth on {name}")
+            self.facts.setdefault("best_scores", {})[name] = self.interactions.oracle.best_scores(
+                name,
+                users,
+                targets,
+                seen,
+                negatives,
+                self.items.raw_ids.to_numpy(),
+                self.users.raw_ids.to_numpy(),
+            )
+
+
+def _plain_options(options: PrepareOptions) -> dict[str, Any]:
+    plain = dataclasses.asdict(options)
+    return {**plain.pop("filters"), "split": plain.pop("split"), **plain}

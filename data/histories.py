@@ -1,0 +1,125 @@
+"""The views `rows` and `histories` from events that are split and have vocabularies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from data.blocks import ColumnData, Ragged
+from data.events import SPLITS, TRAIN, Events
+from data.schema import Column
+from data.vocabulary import Vocabulary
+
+ROWS_BLOCK = 4096
+HISTORIES_BLOCK = 256
+MAX_SHARDS = 16
+SHUFFLE_STREAM = 0  # of the seed; the draw of candidates takes the next ones
+
+
+class EncodedEvents:
+    """Events with ids, grouped by user in the order of the user ids.
+
+    Users that are out of vocabulary share id 1 but keep a row each.
+
+    Attributes:
+        events: The events, by position of the user in that order, then time.
+        user_id: Id of each user by position, of shape (users,), int32.
+        user_code: Code of each user by position, of shape (users,).
+        item_id: Item id of each event, of shape (events,), int32.
+    """
+
+    def __init__(self, events: Events, users: Vocabulary, items: Vocabulary) -> None:
+        """Sorts `events` in place: its `user` holds positions afterwards."""
+        self.user_code = np.argsort(users.id_of_code, kind="stable")
+        self.user_id = users.id_of_code[self.user_code]
+        position = np.empty(len(self.user_code), np.int32)
+        position[self.user_code] = np.arange(len(position), dtype=np.int32)
+        events.user = position[events.user]
+        events.take(np.argsort(events.user, kind="stable"))
+        self.events = events
+        self.item_id = items.id_of_code[events.item]
+
+    def present(self, split: int) -> np.ndarray:
+        """Returns positions of the users with an event in the split."""
+        assert self.events.split is not None
+        found = self.events.user[self.events.split == split]
+        return np.flatnonzero(np.bincount(found, minlength=len(self.user_id)))
+
+    def lists(self, chosen: np.ndarray, users: np.ndarray, column: np.ndarray) -> Ragged:
+        """Returns a column's values at the chosen events, a list for each of the given users."""
+        lengths = np.bincount(self.events.user[chosen], minlength=len(self.user_id))
+        wanted = np.zeros(len(self.user_id), bool)
+        wanted[users] = True
+        if (lengths[~wanted] > 0).any():
+            chosen = chosen & wanted[self.events.user]
+        return Ragged(column[chosen], lengths[users].astype(np.int32))
+
+
+def row_columns(events: Events) -> tuple[Column, ...]:
+    """Returns the columns of the view `rows`."""
+    names = ["user", "item"] + [n for n in ("rating", "time") if getattr(events, n) is not None]
+    return tuple(Column(name, name) for name in names)
+
+
+def history_columns(events: Events, max_lengths: dict[str, int]) -> tuple[Column, ...]:
+    """Returns the columns of the view `histories`."""
+    ragged = [c.name for c in row_columns(events)[1:]] + ["seen_item", "negative_item"]
+    feature = {"seen_item": "item", "negative_item": "item"}
+    lists = [Column(n, feature.get(n, n), True, max(1, max_lengths.get(n, 1))) for n in ragged]
+    return (Column("user", "user"), *lists)
+
+
+def split_rows(encoded: EncodedEvents, split: int, seed: int) -> dict[str, ColumnData]:
+    """Returns one split of the view `rows`; train is shuffled, so that blocks mix users."""
+    events = encoded.events
+    assert events.split is not None
+    chosen = np.flatnonzero(events.split == split)
+    if split == TRAIN:
+        np.random.default_rng([seed, SHUFFLE_STREAM]).shuffle(chosen)
+    data: dict[str, ColumnData] = {
+        "user": encoded.user_id[events.user[chosen]],
+        "item": encoded.item_id[chosen],
+    }
+    for name in ("rating", "time"):
+        column = getattr(events, name)
+        if column is not None:
+            data[name] = column[chosen]
+    return data
+
+
+def split_histories(
+    encoded: EncodedEvents, split: int, negatives: Callable[[np.ndarray], Ragged]
+) -> dict[str, ColumnData]:
+    """Returns one split of the view `histories`.
+
+    Args:
+        encoded: The events.
+        split: The split.
+        negatives: Gives the frozen candidates of the users at given positions.
+    """
+    events = encoded.events
+    assert events.split is not None
+    users = encoded.present(split)
+    now, before = events.split == split, events.split < split
+    data: dict[str, ColumnData] = {"user": encoded.user_id[users]}
+    data["item"] = encoded.lists(now, users, encoded.item_id)
+    for name in ("rating", "time"):
+        column = getattr(events, name)
+        if column is not None:
+            data[name] = encoded.lists(now, users, column)
+    data["seen_item"] = encoded.lists(before, users, encoded.item_id)
+    data["negative_item"] = no_lists(len(users)) if split == TRAIN else negatives(users)
+    return data
+
+
+def no_lists(rows: int) -> Ragged:
+    """Returns an empty list of item ids for each row."""
+    return Ragged(np.zeros(0, np.int32), np.zeros(rows, np.int32))
+
+
+def splits_present(events: Events) -> list[int]:
+    """Returns the splits that have events."""
+    assert events.split is not None
+    counts = np.bincount(events.split, minlength=len(SPLITS))
+    return [int(s) for s in np.flatnonzero(counts)]

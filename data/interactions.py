@@ -1,0 +1,76 @@
+"""Interactions as every source delivers them, before they are split and encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from data.blocks import Ragged
+
+
+class Oracle(Protocol):
+    """The truth behind synthetic data, which knows how well anyone can do."""
+
+    def best_scores(
+        self,
+        split: str,
+        users: np.ndarray,
+        targets: Ragged,
+        seen: Ragged,
+        negatives: Ragged,
+        item_raw_ids: np.ndarray,
+        user_raw_ids: np.ndarray,
+    ) -> dict[str, float]:
+        """Scores the truth as evaluation scores a model.
+
+        Args:
+            split: `validation` or `test`.
+            users: User ids of shape (users,), int32, as in the view `histories`.
+            targets: Item ids held out, a list a user.
+            seen: Item ids of earlier splits, a list a user.
+            negatives: Item ids of the frozen candidates, a list a user.
+            item_raw_ids: Raw ids of shape (items,); index n is id n + 2.
+            user_raw_ids: Raw ids of shape (users,); index n is id n + 2.
+
+        Returns:
+            Best reachable score by metric name, such as `hr@10/sampled99`.
+        """
+
+
+@dataclass
+class Interactions:
+    """Users' interactions with items, with raw ids.
+
+    Attributes:
+        name: Name of the dataset, for people.
+        events: One row an interaction: `user` and `item` (an integer type, or String), `rating`
+            (Float32), and `time` (Int64, any unit that orders events; absent where the source has
+            none). A `split` column (String: train, validation or test) where the source is
+            already split.
+        users: Attributes of users, one row a user: `user` and one column an attribute (String,
+            Int64, Float32 or List of String), or None.
+        items: Attributes of items in the same form, keyed by `item`, or None.
+        text_attributes: Attributes for people to read, such as titles.
+        candidates: Frozen negatives that the source brings: `split`, `user`, and `negatives`
+            (List of the item's type), one row a user, or None.
+        files: Source files by name, with sha-256.
+        options: The options that shaped the events, for provenance.
+        facts: Facts to carry into the schema.
+        oracle: The truth behind synthetic data, or None.
+    """
+
+    name: str
+    events: pl.DataFrame
+    users: pl.DataFrame | None = None
+    items: pl.DataFrame | None = None
+    text_attributes: frozenset[str] = frozenset()
+    candidates: pl.DataFrame | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    oracle: Oracle | None = None

@@ -1,0 +1,211 @@
+"""Prepared dataset to batches: one path for all views, models and ranks.
+
+    shards -> this rank's -> interleave -> shuffle blocks -> windows of blocks -> shuffle rows
+           -> batches -> (resume: skip) -> pad the last, mask -> transforms -> prefetch
+
+The order of batches depends on (seed, epoch) only, and every random choice is keyed by
+(seed, epoch, position), so a run that resumes at batch k sees what an uninterrupted run sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from data.blocks import column_groups, decode_blocks
+from data.dataset import PreparedDataset
+from data.errors import InputError
+
+Batch = dict[str, tf.Tensor]
+# Batch and a seed of shape (2,), int32, to batch. Pure: all randomness comes from the seed.
+Transform = Callable[[Batch, tf.Tensor], Batch]
+
+MASK = "mask"
+WINDOW_BLOCKS = 16  # blocks whose rows are shuffled together
+BLOCK_SHUFFLE_BUFFER = 64
+READ_CYCLE = 4  # shards read side by side
+
+# Each random choice folds its own number into the key, so that no two share a stream.
+_SHARD_ORDER, _BLOCK_ORDER, _ROW_ORDER, _TRANSFORM = range(4)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to read and how to batch it.
+
+    Attributes:
+        view: The view, such as `rows`.
+        splits: Splits read one after the other (mixed when shuffled).
+        batch_size: Rows of a batch on this rank.
+        shuffle: Whether to shuffle blocks and rows; else rows come in stored order.
+        max_lengths: Longest list kept of each ragged column, its last entries; by default the
+            longest of the splits.
+    """
+
+    view: str
+    splits: tuple[str, ...]
+    batch_size: int
+    shuffle: bool = False
+    max_lengths: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks the batch size."""
+        if self.batch_size < 1:
+            raise InputError("batch_size must be at least 1", received=self.batch_size)
+
+
+def rows_of_rank(data: PreparedDataset, reading: Reading, rank: int, ranks: int) -> int:
+    """Returns how many rows one of several ranks reads in an epoch."""
+    rows = 0
+    for split in (data.split(reading.view, name) for name in reading.splits):
+        for index, shard in enumerate(split.shards):
+            if len(split.shards) % ranks == 0:
+                rows += shard.rows if index % ranks == rank else 0
+            else:
+                mine = range((rank + index) % ranks, shard.blocks, ranks)
+                last = shard.rows - (shard.blocks - 1) * split.block_rows
+                rows += sum(split.block_rows if b < shard.blocks - 1 else last for b in mine)
+    return rows
+
+
+def steps_per_epoch(data: PreparedDataset, reading: Reading, ranks: int = 1) -> int:
+    """Returns the batches of an epoch, the same on every rank; ranks with fewer rows pad."""
+    most = max(rows_of_rank(data, reading, rank, ranks) for rank in range(ranks))
+    return -(-most // reading.batch_size)
+
+
+def make_dataset(
+    data: PreparedDataset,
+    reading: Reading,
+    transforms: Sequence[Transform] = (),
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    start: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+) -> tf.data.Dataset:
+    """Returns one epoch of batches.
+
+    Args:
+        data: The prepared dataset.
+        reading: What to read and how to batch it.
+        transforms: Applied to each batch in turn, each with a seed of its own.
+        seed: Seed of the order and of the transforms.
+        epoch: Epoch, from 0.
+        start: First batch to yield; the batches before it are skipped.
+        rank: This process.
+        ranks: Number of processes; together they see each row once an epoch.
+
+    Returns:
+        Dataset of dicts: each column, of shape (batch_size,) or (batch_size, max_length) padded
+        with 0 at the end, and `mask` of shape (batch_size,), float32: 1 for rows, 0 for padding.
+    """
+    key = tf.constant([seed, epoch], tf.int32)
+    steps = steps_per_epoch(data, reading, ranks)
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = True
+    rows = _rows(data, reading, key, rank, ranks)
+    batches = rows.rebatch(reading.batch_size).map(_padder(reading.batch_size))
+    empty = tf.data.Dataset.from_tensors(_empty_batch(batches.element_spec)).repeat()
+    batches = batches.concatenate(empty).take(steps).enumerate().skip(start)
+
+    def transformed(position: tf.Tensor, batch: Batch) -> Batch:
+        batch = _unpack(batch, data, reading)
+        at = tf.cast(position * ranks + rank, tf.int32)
+        for index, transform in enumerate(transforms):
+            batch = transform(batch, _fold(key, _TRANSFORM, at, index))
+        return batch
+
+    batches = batches.map(transformed, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _fold(key: tf.Tensor, *values: int | tf.Tensor) -> tf.Tensor:
+    for value in values:
+        key = tf.random.experimental.stateless_fold_in(key, value)
+    return key
+
+
+def _rows(
+    data: PreparedDataset, reading: Reading, key: tf.Tensor, rank: int, ranks: int
+) -> tf.data.Dataset:
+    """Returns windows of rows: packed columns with as many rows as the window's blocks hold."""
+    paths, phases, strides = [], [], []
+    for name in reading.splits:
+        split_paths = data.paths(reading.view, name)
+        by_file = len(split_paths) % ranks == 0
+        for index, path in enumerate(split_paths):
+            if not by_file or index % ranks == rank:
+                paths.append(path)
+                phases.append(0 if by_file else (rank + index) % ranks)
+                strides.append(1 if by_file else ranks)
+    shards = (tf.constant(paths), tf.constant(phases, tf.int64), tf.constant(strides, tf.int64))
+    if reading.shuffle:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(paths)), _fold(key, _SHARD_ORDER)
+        )
+        shards = tuple(tf.gather(part, order) for part in shards)
+    blocks = tf.data.Dataset.from_tensor_slices(shards).interleave(
+        lambda path, phase, stride: tf.data.TFRecordDataset(path).shard(stride, phase),
+        cycle_length=READ_CYCLE if reading.shuffle else 1,
+        num_parallel_calls=tf.data.AUTOTUNE if reading.shuffle else None,
+    )
+    if reading.shuffle:
+        block_seed = int(_fold(key, _BLOCK_ORDER)[0])
+        blocks = blocks.shuffle(BLOCK_SHUFFLE_BUFFER, block_seed, reshuffle_each_iteration=False)
+    windows = blocks.batch(WINDOW_BLOCKS).enumerate()
+    return windows.map(_window_decoder(data, reading, key), num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _window_decoder(
+    data: PreparedDataset, reading: Reading, key: tf.Tensor
+) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
+    view = data.schema.view(reading.view)
+    splits = [data.split(reading.view, name) for name in reading.splits]
+    lengths = {c.name: max(s.longest[c.name] for s in splits) for c in view.columns if c.ragged}
+    lengths.update(reading.max_lengths)
+
+    def decode(position: tf.Tensor, serialized: tf.Tensor) -> Batch:
+        matrices, lists = decode_blocks(serialized, view.columns, data.schema)
+        window = {f"packed/{dtype}": matrix for dtype, matrix in matrices.items()}
+        for name, ragged in lists.items():
+            cropped = ragged[:, -lengths[name] :]
+            window[name] = cropped.to_tensor(shape=[None, lengths[name]])
+        if not reading.shuffle:
+            return window
+        rows = tf.shape(next(iter(window.values())))[0]
+        seed = _fold(key, _ROW_ORDER, position)
+        order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
+        return {name: tf.gather(values, order) for name, values in window.items()}
+
+    return decode
+
+
+def _padder(batch_size: int) -> Callable[[Batch], Batch]:
+    def pad(batch: Batch) -> Batch:
+        rows = tf.shape(next(iter(batch.values())))[0]
+        padded = {MASK: tf.cast(tf.range(batch_size) < rows, tf.float32)}
+        for name, values in batch.items():
+            filled = tf.pad(values, [[0, batch_size - rows], [0, 0]])
+            padded[name] = tf.ensure_shape(filled, [batch_size, values.shape[1]])
+        return padded
+
+    return pad
+
+
+def _empty_batch(spec: dict[str, tf.TensorSpec]) -> Batch:
+    return {name: tf.zeros(entry.shape, entry.dtype) for name, entry in spec.items()}
+
+
+def _unpack(batch: Batch, data: PreparedDataset, reading: Reading) -> Batch:
+    """Splits the packed matrices into columns."""
+    unpacked = {k: v for k, v in batch.items() if not k.startswith("packed/")}
+    columns = data.schema.view(reading.view).columns
+    for dtype, group in column_groups(columns, data.schema).items():
+        parts = tf.unstack(batch[f"packed/{dtype}"], axis=1)
+        unpacked.update({column.name: part for column, part in zip(group, parts, strict=True)})
+    return unpacked

@@ -1,0 +1,253 @@
+"""What a prepared dataset holds: the typed form of `schema.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError, nearest
+
+FORMAT = "recommender-zoo/prepared-dataset"
+FORMAT_VERSION = 1
+SCHEMA_FILE = "schema.json"
+
+PAD_ID = 0
+OOV_ID = 1
+FIRST_ID = 2  # the most frequent raw id of a vocabulary
+
+
+class Kind(str, Enum):
+    """What a feature means."""
+
+    LABEL = "label"
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    MULTI_HOT = "multi_hot"
+    USER = "user"
+    ITEM = "item"
+    TIME = "time"
+    TEXT = "text"  # for people to read, such as a title; stored as an id
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One quantity of the data, shared by all columns that hold it.
+
+    Attributes:
+        name: Unique name.
+        kind: What it means.
+        dtype: Type of the stored values: `float32`, `int32` or `int64`.
+        cardinality: For ids, one more than the largest id: padding (0) and
+            out-of-vocabulary (1) count.
+        vocabulary: For ids, the file of raw ids, relative to the dataset's folder.
+        raw_dtype: For ids, the type of the raw id in the source: `string` or `int64`.
+        default: Stored value where the source has none.
+    """
+
+    name: str
+    kind: Kind
+    dtype: str
+    cardinality: int | None = None
+    vocabulary: str | None = None
+    raw_dtype: str | None = None
+    default: float | int | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a view.
+
+    Attributes:
+        name: Key of the column in a batch.
+        feature: Name of the `Feature` it holds.
+        ragged: Whether a row holds a list of values instead of one.
+        max_length: Longest list of any row in any split, for ragged columns.
+    """
+
+    name: str
+    feature: str
+    ragged: bool = False
+    max_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file of block records; `file` is relative to the dataset's folder."""
+
+    file: str
+    blocks: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a view.
+
+    Attributes:
+        rows: Number of rows.
+        block_rows: Rows of every block of a shard but its last.
+        longest: Longest list of each ragged column.
+        shards: The files.
+    """
+
+    rows: int
+    block_rows: int
+    longest: dict[str, int]
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """Rows of one kind; every split has the same columns."""
+
+    columns: tuple[Column, ...]
+    splits: dict[str, Split]
+
+    def column(self, name: str) -> Column:
+        """Returns the column called `name`."""
+        return _by_name(self.columns, name, "column")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Frozen evaluation candidates of one split.
+
+    Attributes:
+        negatives: Negatives of each user.
+        sampling: How they were drawn: `uniform` or `given`.
+        seed: Seed of the draw; None where the source gave the candidates.
+        sha256: Hash of the raw ids; see docs/data-format.md.
+    """
+
+    negatives: int
+    sampling: str
+    seed: int | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All that a reader needs to know of a prepared dataset.
+
+    Attributes:
+        name: Name of the dataset, for people.
+        features: Every feature that a column refers to.
+        views: Views by name: `rows`, `histories`, `users`, `items`.
+        candidates: Frozen evaluation candidates by split.
+        provenance: Source files with sha-256, options and tool version.
+        facts: Other facts by name, such as the best reachable scores of synthetic data.
+    """
+
+    name: str
+    features: tuple[Feature, ...]
+    views: dict[str, View]
+    candidates: dict[str, Candidates] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def feature(self, name: str) -> Feature:
+        """Returns the feature called `name`."""
+        return _by_name(self.features, name, "feature")
+
+    def cardinality(self, name: str) -> int:
+        """Returns the number of ids of a feature, padding and out-of-vocabulary included."""
+        cardinality = self.feature(name).cardinality
+        if cardinality is None:
+            raise InputError(
+                f"Feature '{name}' must hold ids", received=self.feature(name).kind.value
+            )
+        return cardinality
+
+    def view(self, name: str) -> View:
+        """Returns the view called `name`."""
+        if name not in self.views:
+            raise InputError(
+                "The view must exist in the prepared dataset",
+                received=repr(name),
+                where=self.name,
+                action=nearest(name, self.views),
+            )
+        return self.views[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of `schema.json`."""
+        body = dataclasses.asdict(self, dict_factory=_plain)
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **body}
+
+    @staticmethod
+    def from_json(value: dict[str, Any], where: object = SCHEMA_FILE) -> Schema:
+        """Builds a schema from the content of `schema.json`.
+
+        Raises:
+            InputError: Another format or version, or a field missing or unknown.
+        """
+        if value.get("format") != FORMAT or value.get("format_version") != FORMAT_VERSION:
+            raise InputError(
+                f"The schema must have format '{FORMAT}' and format_version {FORMAT_VERSION}",
+                received=f"{value.get('format')!r}, {value.get('format_version')!r}",
+                where=where,
+                action="Prepare the data again with this version of data.prepare",
+            )
+        body = {k: v for k, v in value.items() if k not in ("format", "format_version")}
+        try:
+            return _parse_schema(body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                "The schema must have the fields that docs/data-format.md lists",
+                received=f"{type(error).__name__}: {error}",
+                where=where,
+                action="Prepare the data again with data.prepare",
+            ) from error
+
+    @staticmethod
+    def load(folder: Path) -> Schema:
+        """Reads `schema.json` of the prepared dataset in `folder`.
+
+        Raises:
+            InputError: No schema there, or one that cannot be read.
+        """
+        path = folder / SCHEMA_FILE
+        if not path.is_file():
+            raise InputError(
+                "A prepared dataset must hold a schema.json",
+                received=folder if folder.exists() else f"{folder}, which does not exist",
+                action="Make one: python -m data.prepare --dataset=... --out=" + str(folder),
+            )
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError("The schema must be JSON", received=error, where=path) from error
+        return Schema.from_json(value, where=path)
+
+
+def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {k: v.value if isinstance(v, Enum) else v for k, v in pairs}
+
+
+def _by_name(entries: tuple[Any, ...], name: str, noun: str) -> Any:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in entries]
+    raise InputError(f"The {noun} must exist", received=repr(name), action=nearest(name, names))
+
+
+def _parse_schema(body: dict[str, Any]) -> Schema:
+    features = tuple(Feature(**{**f, "kind": Kind(f["kind"])}) for f in body.pop("features"))
+    views = {
+        name: View(
+            columns=tuple(Column(**column) for column in view["columns"]),
+            splits={
+                split: Split(**{**s, "shards": tuple(Shard(**shard) for shard in s["shards"])})
+                for split, s in view["splits"].items()
+            },
+        )
+        for name, view in body.pop("views").items()
+    }
+    candidates = {k: Candidates(**v) for k, v in body.pop("candidates", {}).items()}
+    return Schema(features=features, views=views, candidates=candidates, **body)

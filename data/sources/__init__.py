@@ -1,0 +1,1 @@
+"""Readers of raw data. Each returns `Interactions` with the raw ids of its source."""

@@ -1,0 +1,37 @@
+"""What the training step asks of other processes; on one process, nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+class Communicator:
+    """Collectives of a world of one process. `trainers.distributed` has the one for many.
+
+    Attributes:
+        rank: This process, from 0.
+        size: Number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def all_reduce_mean(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns each tensor's mean over the processes."""
+        return list(tensors)
+
+    def all_reduce_sum(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the tensor's sum over the processes."""
+        return tensor
+
+    def all_gather(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the processes' tensors joined along the first axis, in rank order."""
+        return tensor
+
+    def broadcast(self, variables: Sequence[tf.Variable]) -> None:
+        """Sets the variables of every process to those of process 0."""
+
+    def barrier(self) -> None:
+        """Waits until every process is here."""

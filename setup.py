@@ -1,0 +1,52 @@
+"""Package metadata; tool settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOMS = ["benchmarks", "configs", "data", "models", "serving", "trainers"]
+
+EXTRAS = {
+    "serving": ["aiohttp>=3.10,<4", "requests>=2.31,<3"],
+    "spark": ["pyspark>=4.0,<5"],
+    "benchmarks": ["psutil>=5.9,<8"],
+    "dev": [
+        "hypothesis>=6.100,<7",
+        "psutil>=5.9,<8",
+        "pytest>=8.2,<10",
+        "pytest-timeout>=2.3,<3",
+        "pytest-xdist>=3.6,<4",
+        "types-requests>=2.31,<3",
+        # Another minor version of these two may find fault with the same code.
+        "mypy>=2.4,<2.5",
+        "ruff>=0.17,<0.18",
+    ],
+}
+
+setup(
+    name="recommender-zoo",
+    version="0.1.0",
+    description="Five recommender models in TensorFlow on one path from raw data to TF Serving",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
+    # Makes `pip install -e` add this folder to the path. The import hook that setuptools would use
+    # otherwise gives way to any folder named `data` where the command is run.
+    package_dir={"": "."},
+    install_requires=[
+        "absl-py>=2.1,<3",
+        # Newer ones ask for packages that Python 3.10 lacks; pip finds that out very slowly.
+        "etils<1.14; python_version < '3.11'",
+        "numpy>=1.26,<3",
+        "polars>=1.20,<3",
+        "protobuf>=6.31,<8",
+        "tensorboard>=2.21,<2.22",
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-datasets>=4.9.7,<5",
+        "tensorflow-recommenders>=0.7.7,<0.8",
+        "tf-keras>=2.21,<2.22",
+    ],
+    extras_require=EXTRAS,
+)

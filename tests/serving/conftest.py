@@ -1,0 +1,114 @@
+"""Models that are not ours, and a server in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from aiohttp import web
+
+from serving.model_manager import ModelManager
+from serving.rest import RestOptions, make_app
+
+Serve = Callable[..., str]
+
+
+class HalfPlusTwo(tf.Module):
+    """TensorFlow Serving's own example: y = x / 2 + 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half = tf.Variable(0.5)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def halve(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns x / 2 + 2."""
+        return {"y": x * self.half + 2.0}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, name="tag"),
+            tf.TensorSpec([None, 3], tf.int32, name="signal"),
+        ]
+    )
+    def describe(self, tag: tf.Tensor, signal: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns outputs of several types."""
+        return {
+            "tag": tf.strings.join([tag, "!"]),
+            "raw_bytes": tag,
+            "total": tf.reduce_sum(signal, axis=1),
+        }
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.float32, name="x"),
+            tf.TensorSpec([2], tf.float32, name="scale"),
+        ]
+    )
+    def uneven(self, x: tf.Tensor, scale: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns outputs that do not share their first dimension."""
+        tf.debugging.Assert(tf.reduce_all(scale > 0), ["scale must be positive"])
+        return {"y": x * scale[0], "scale": scale}
+
+
+def save_half_plus_two(folder: Path) -> None:
+    """Writes the model as a version folder."""
+    model = HalfPlusTwo()
+    signatures = {
+        "serving_default": model.halve,
+        "describe": model.describe,
+        "uneven": model.uneven,
+    }
+    tf.saved_model.save(model, str(folder), signatures=signatures)
+
+
+@pytest.fixture(scope="session")
+def half_plus_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base path with versions 3 and 123, and folders that are no versions."""
+    base_path = tmp_path_factory.mktemp("half_plus_two")
+    save_half_plus_two(base_path / "3")
+    save_half_plus_two(base_path / "123")
+    (base_path / ".124.partial-1").mkdir()
+    (base_path / "backup").mkdir()
+    return base_path
+
+
+@contextmanager
+def _running(app: web.Application) -> Iterator[str]:
+    loop = asyncio.new_event_loop()
+    runner = web.AppRunner(app, access_log=None)
+    site: list[web.TCPSite] = []
+
+    async def start() -> None:
+        await runner.setup()
+        site.append(web.TCPSite(runner, "127.0.0.1", 0))
+        await site[0].start()
+
+    loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        port = runner.addresses[0][1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Serve]:
+    """Returns a function that serves base paths by model name and gives the server's URL."""
+    with ExitStack() as stack:
+
+        def start(base_paths: dict[str, Path], options: RestOptions | None = None) -> str:
+            app = make_app(ModelManager(base_paths), options or RestOptions())
+            return stack.enter_context(_running(app))
+
+        yield start

@@ -1,0 +1,1 @@
+"""The one training path: run, step loop, checkpoints, metrics, evaluation."""

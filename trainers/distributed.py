@@ -1,0 +1,75 @@
+"""Horovod: the only file that imports it, and only when there are ranks to talk to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from data.errors import InputError
+from models.communicator import Communicator
+
+_LAUNCHER_SIZE = "HOROVOD_SIZE"  # set by horovodrun for every process it starts
+
+
+class HorovodCommunicator(Communicator):
+    """Collectives over the ranks that `horovodrun` started.
+
+    Raises:
+        InputError: Horovod is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import horovod.tensorflow as hvd
+        except ImportError as error:
+            raise InputError(
+                "Training on several ranks needs Horovod",
+                received=error,
+                action="Build and install it: PYTHON=$(which python) launch/build_horovod.sh",
+            ) from error
+        hvd.init()
+        self._hvd = hvd
+        self.rank = hvd.rank()
+        self.size = hvd.size()
+        self._pin_device(hvd.local_rank())
+
+    @staticmethod
+    def _pin_device(local_rank: int) -> None:
+        """Gives this process the GPU of its local rank; TensorFlow would take them all."""
+        gpus = tf.config.list_physical_devices("GPU")
+        if gpus:
+            tf.config.set_visible_devices(gpus[local_rank % len(gpus)], "GPU")
+            tf.config.experimental.set_memory_growth(gpus[local_rank % len(gpus)], True)
+
+    def all_reduce_mean(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns each tensor's mean over the ranks, in one fused call."""
+        return list(self._hvd.grouped_allreduce(list(tensors), op=self._hvd.Average))
+
+    def all_reduce_sum(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the tensor's sum over the ranks."""
+        return self._hvd.allreduce(tensor, op=self._hvd.Sum)
+
+    def all_gather(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the ranks' tensors joined along the first axis; lengths may differ."""
+        return self._hvd.allgather(tensor)
+
+    def broadcast(self, variables: Sequence[tf.Variable]) -> None:
+        """Sets the variables of every rank to those of rank 0."""
+        self._hvd.broadcast_variables(list(variables), root_rank=0)
+
+    def barrier(self) -> None:
+        """Waits until every rank is here."""
+        self._hvd.allreduce(tf.zeros([1]), op=self._hvd.Sum, name="barrier")
+
+
+def make_communicator() -> Communicator:
+    """Returns Horovod's communicator under `horovodrun`, else the one of a world of one.
+
+    Raises:
+        InputError: Several ranks were started and Horovod is not installed.
+    """
+    if int(os.environ.get(_LAUNCHER_SIZE, "1")) > 1:
+        return HorovodCommunicator()
+    return Communicator()

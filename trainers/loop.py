@@ -1,0 +1,254 @@
+"""The training loop: steps, reports, checkpoints, choice of the best epoch."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import tensorflow as tf
+
+from configs.base import RunConfig
+from data.dataset import PreparedDataset
+from data.errors import InputError
+from data.pipeline import Transform, make_dataset, steps_per_epoch
+from models.communicator import Communicator
+from models.recommender import Recommender
+from trainers.checkpoints import Checkpoints, TrainState
+from trainers.evaluation import Evaluator
+from trainers.reporting import Reporter
+from trainers.schedules import make_dense_optimizer, make_table_schedule
+
+
+class StoppedError(Exception):
+    """SIGTERM came; a checkpoint was written and the same command goes on from it."""
+
+
+class Trainer:
+    """Trains one model on one dataset, from the newest checkpoint if there is one.
+
+    How a run starts, in this order: build the optimizers and slots, then restore, then (in a
+    world of many) take rank 0's values.
+
+    Args:
+        config: The resolved config.
+        data: The prepared dataset.
+        model: Freshly built.
+        model_dir: The run folder.
+        communicator: Other processes.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: PreparedDataset,
+        model: Recommender,
+        model_dir: Path,
+        communicator: Communicator,
+    ) -> None:
+        self._config = config.trainer
+        self._data = data
+        self._model = model
+        self._communicator = communicator
+        self._reading = model.reading(self._config.fit_on, self._config.batch_size)
+        self._transforms: list[Transform] = model.transforms(data, self._config.fit_on, True)
+        self.steps_per_epoch = steps_per_epoch(data, self._reading, communicator.size)
+        self.total_steps = self.steps_per_epoch * self._config.epochs
+        optimizer = make_dense_optimizer(self._config, self.total_steps)
+        self._table_schedule = make_table_schedule(self._config, self.total_steps)
+        model.prepare_training(
+            optimizer,
+            table_rate=lambda: self._table_schedule(optimizer.iterations),
+            communicator=communicator,
+            xla=self._config.xla,
+        )
+        self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints)
+        self.state = self._checkpoints.restore(model) or TrainState()
+        communicator.broadcast(model.variables)
+        silent = communicator.rank > 0
+        self.reporter = Reporter(model_dir, self.total_steps, self.state.step, silent)
+        self._evaluator = self._make_evaluator(config)
+        self._take_steps = tf.function(self._steps)
+        self._names: list[str] = []
+        self._last_save = time.monotonic()
+        self._asked_to_stop = False
+
+    def _make_evaluator(self, config: RunConfig) -> Evaluator | None:
+        splits = self._data.schema.view("histories").splits
+        if "validation" in self._config.fit_on or "validation" not in splits:
+            return None
+        return Evaluator(
+            self._model,
+            self._data,
+            "validation",
+            config.evaluation,
+            config.evaluation.validation_protocols,
+            self._communicator,
+        )
+
+    @property
+    def rows_trained(self) -> int:
+        """Rows of all steps so far, over all ranks."""
+        shards = [self._data.split(self._reading.view, s) for s in self._reading.splits]
+        return round(sum(s.rows for s in shards) * self.state.step / self.steps_per_epoch)
+
+    def train(self) -> TrainState:
+        """Trains to the last epoch, or until validation stops improving.
+
+        Raises:
+            InputError: A loss or gradient is no longer finite; says which and at which step.
+            StoppedError: SIGTERM came.
+        """
+        if self.state.step:
+            self.reporter.line(f"Going on from step {self.state.step} of {self.total_steps}")
+        with _on_sigterm(self._ask_to_stop), self._data.explained_reads():
+            while self.state.epoch < self._config.epochs and not self._stops_early():
+                self._train_epoch()
+        if self._evaluator is None:
+            self.state.best_step = self.state.step
+        self._save()
+        if self._communicator.rank == 0:
+            reason = f"validation {self._config.monitor}" if self._evaluator else "last epoch"
+            self._checkpoints.mark_best(self.state.best_step, reason)
+        self.reporter.close()
+        return self.state
+
+    def _train_epoch(self) -> None:
+        state = self.state
+        dataset = make_dataset(
+            self._data,
+            self._reading,
+            self._transforms,
+            seed=self._config.seed,
+            epoch=state.epoch,
+            start=state.batch,
+            rank=self._communicator.rank,
+            ranks=self._communicator.size,
+        )
+        batches = iter(dataset)
+        while state.batch < self.steps_per_epoch:
+            self._train_call(batches)
+            if self._asked_to_stop:
+                self._save()
+                raise StoppedError
+            if self._checkpoint_is_due():
+                self._save()
+        state.epoch, state.batch = state.epoch + 1, 0
+        if self._evaluator and self._evaluation_is_due():
+            self._evaluate(self._evaluator)
+
+    def _train_call(self, batches: Iterator[object]) -> None:
+        state = self.state
+        count = min(self._config.steps_per_call, self.steps_per_epoch - state.batch)
+        started = time.perf_counter()
+        values, rows, first_bad = (t.numpy() for t in self._take_steps(batches, count))
+        seconds = time.perf_counter() - started
+        self._stop_if_not_finite(first_bad)
+        state.step += count
+        state.batch += count
+        state.seconds += seconds
+        means = dict(zip(self._names, (float(v) for v in values / count), strict=True))
+        scalars = {n if "/" in n else f"loss/{n}": value for n, value in means.items()}
+        examples = float(rows) * self._communicator.size * self._model.examples_per_row
+        scalars["throughput/examples_per_second"] = examples / seconds
+        scalars["learning_rate/dense"] = float(self._model.optimizer.learning_rate)
+        scalars["learning_rate/tables"] = float(self._table_schedule(tf.constant(state.step)))
+        self.reporter.steps(state.step, state.epoch, self._config.epochs, scalars)
+
+    def _steps(self, batches: Iterator[dict[str, tf.Tensor]], count: int) -> tuple[tf.Tensor, ...]:
+        """Takes steps. Returns sums of the logged scalars, rows, and first steps not finite."""
+        values, rows = self._step(next(batches))
+        first_bad = tf.where(tf.math.is_finite(values), -1, 0)
+        for index in tf.range(1, count):
+            more, more_rows = self._step(next(batches))
+            is_first = (first_bad < 0) & ~tf.math.is_finite(more)
+            first_bad = tf.where(is_first, index, first_bad)
+            values, rows = values + more, rows + more_rows
+        return values, rows, first_bad
+
+    def _step(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        losses = self._model.train_step(batch)
+        self._names = list(losses)
+        return tf.stack(list(losses.values())), tf.reduce_sum(batch["mask"])
+
+    def _stop_if_not_finite(self, first_bad: np.ndarray) -> None:
+        for name, index in zip(self._names, first_bad, strict=True):
+            if index >= 0:
+                raise InputError(
+                    f"'{name}' must stay finite",
+                    received="NaN or infinity",
+                    where=f"step {self.state.step + int(index) + 1}, epoch {self.state.epoch + 1}",
+                    action="Lower the learning rate or set trainer.mixed_precision=off; the run "
+                    "folder keeps the last checkpoint before",
+                )
+
+    def _evaluation_is_due(self) -> bool:
+        last = self.state.epoch == self._config.epochs
+        return last or self.state.epoch % self._config.evaluate_epochs == 0
+
+    def _evaluate(self, evaluator: Evaluator) -> None:
+        state = self.state
+        metrics = evaluator.evaluate().metrics
+        self.reporter.evaluation(state.step, "validation", metrics)
+        value = _monitored(metrics, self._config.monitor)
+        if math.isfinite(value) and value > state.best_value:
+            state.best_value, state.best_step = value, state.step
+            state.evaluations_since_best = 0
+        else:
+            state.evaluations_since_best += 1
+        self.reporter.line(
+            f"epoch {state.epoch}/{self._config.epochs}  validation {self._config.monitor} "
+            f"{value:.4f}  best {state.best_value:.4f} at step {state.best_step}"
+        )
+        self._save()
+
+    def _stops_early(self) -> bool:
+        patience = self._config.patience
+        return bool(patience) and self.state.evaluations_since_best >= patience
+
+    def _checkpoint_is_due(self) -> bool:
+        every = self._config.checkpoint_steps
+        if every and self.state.step // every > (self.state.step - self._last_count()) // every:
+            return True
+        minutes = self._config.checkpoint_minutes
+        return bool(minutes) and time.monotonic() - self._last_save > 60 * minutes
+
+    def _last_count(self) -> int:
+        rest = self.state.batch % self._config.steps_per_call
+        return rest or self._config.steps_per_call
+
+    def _save(self) -> None:
+        if self._communicator.rank == 0:
+            self._checkpoints.save(self._model, self.state)
+        self._last_save = time.monotonic()
+
+    def _ask_to_stop(self) -> None:
+        self._asked_to_stop = True
+
+
+def _monitored(metrics: dict[str, float], name: str) -> float:
+    if name not in metrics:
+        raise InputError(
+            "trainer.monitor must be a metric that validation measures",
+            received=repr(name),
+            action=f"Measured: {', '.join(sorted(metrics))}",
+        )
+    return metrics[name]
+
+
+@contextmanager
+def _on_sigterm(handler: object) -> Iterator[None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        handler()  # type: ignore[operator]
+
+    previous = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,89 @@
+"""What a run tells while it runs: progress lines, TensorBoard, `metrics.jsonl`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from configs.runs import CONFIG_FILE
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class Reporter:
+    """Reports of one run; only rank 0 speaks.
+
+    Args:
+        model_dir: The run folder; TensorBoard reads the same.
+        total_steps: Steps of the whole run.
+        first_step: Step that this sitting starts from.
+        silent: Whether to say and write nothing, on ranks other than 0.
+    """
+
+    def __init__(self, model_dir: Path, total_steps: int, first_step: int, silent: bool) -> None:
+        self._model_dir = model_dir
+        self._total_steps = total_steps
+        self._silent = silent
+        self._last_line = 0.0
+        self._started = time.perf_counter()
+        self._first_step = first_step
+        self._writer = None if silent else tf.summary.create_file_writer(str(model_dir))
+
+    def config(self, text: str) -> None:
+        """Shows the resolved config in TensorBoard's text tab."""
+        if self._writer:
+            with self._writer.as_default(step=0):
+                tf.summary.text(CONFIG_FILE, f"```\n{text}\n```")
+
+    def steps(self, step: int, epoch: int, epochs: int, scalars: Mapping[str, float]) -> None:
+        """Reports some steps: scalars to TensorBoard, and a line now and then."""
+        if not self._writer:
+            return
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+        now = time.perf_counter()
+        if now - self._last_line < _SECONDS_BETWEEN_LINES and step < self._total_steps:
+            return
+        self._last_line = now
+        per_step = (now - self._started) / max(1, step - self._first_step)
+        left = _clock(per_step * (self._total_steps - step))
+        speed = scalars["throughput/examples_per_second"]
+        self.line(
+            f"epoch {epoch + 1}/{epochs}  step {step}/{self._total_steps}  "
+            f"loss {scalars['loss/loss']:.4f}  {speed / 1e6:.3f}M examples/s  {left} left"
+        )
+
+    def evaluation(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
+        """Reports an evaluation: TensorBoard, and a line of `metrics.jsonl`."""
+        if not self._writer:
+            return
+        with self._writer.as_default(step=step):
+            for name, value in metrics.items():
+                tf.summary.scalar(f"{split}/{name}", value)
+        self._writer.flush()
+        record: dict[str, Any] = {"step": step, "split": split, "metrics": dict(metrics)}
+        with (self._model_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def line(self, text: str) -> None:
+        """Prints a line for people."""
+        if not self._silent:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Writes what is buffered."""
+        if self._writer:
+            self._writer.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"

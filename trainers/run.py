@@ -1,0 +1,139 @@
+"""Trains and evaluates a model on a prepared dataset.
+
+  python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
+  python -m trainers.run --model=ncf --recipe=ml_1m_mf --data_dir=DATA --model_dir=RUN --seed=2
+  python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN --set=model.gmf_dim=32
+  python -m trainers.run --mode=evaluate --model_dir=RUN
+  horovodrun -np 2 --gloo python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
+
+Stopped or killed, the same command goes on from the newest checkpoint. Watch with
+`tensorboard --logdir=RUN`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+
+from absl import app, flags
+
+import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
+from configs.base import RunConfig
+from configs.overrides import apply_overrides
+from configs.registry import MODELS, build_model, recipe
+from configs.runs import config_to_json, load_run
+from data.dataset import PreparedDataset
+from data.errors import InputError
+from models.communicator import Communicator
+from models.recommender import Recommender
+from trainers.distributed import make_communicator
+from trainers.loop import StoppedError, Trainer
+from trainers.precision import set_precision
+from trainers.results import final_results, results_table, write_results
+from trainers.run_folder import open_run_folder
+
+EXIT_BAD_INPUT = 2
+EXIT_SIGTERM = 143
+
+_EVERYDAY = ("epochs", "batch_size", "learning_rate", "mixed_precision", "xla", "seed")
+
+_MODEL = flags.DEFINE_enum("model", None, sorted(MODELS), "The model to train.")
+_RECIPE = flags.DEFINE_string("recipe", "default", "Recipe of configs/<model>.py to start from.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared dataset, from data.prepare.")
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder: written, or gone on with.")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete the run in --model_dir first.")
+_SET = flags.DEFINE_multi_string(
+    "set", [], "Override any config field, such as --set=model.gmf_dim=32; may be repeated."
+)
+flags.DEFINE_integer("epochs", None, "Most passes over the data.", lower_bound=1)
+flags.DEFINE_integer("batch_size", None, "Rows of a batch on each rank.", lower_bound=1)
+flags.DEFINE_float("learning_rate", None, "Learning rate of the dense weights.")
+flags.DEFINE_enum("mixed_precision", None, ["off", "bfloat16"], "Type of the dense activations.")
+flags.DEFINE_bool("xla", None, "Compile the dense part with XLA.")
+flags.DEFINE_integer("seed", None, "Seed of initial values, data order and sampling.")
+
+
+def resolve_config() -> RunConfig:
+    """Returns the recipe with the everyday flags and then `--set` applied."""
+    if not _MODEL.value:
+        raise InputError("--model must be given", action=f"Known: {', '.join(MODELS)}")
+    config = recipe(_MODEL.value, _RECIPE.value)
+    given = {name: flags.FLAGS[name].value for name in _EVERYDAY}
+    assignments = [f"trainer.{name}={value}" for name, value in given.items() if value is not None]
+    return apply_overrides(config, [*assignments, *_SET.value])
+
+
+def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> None:
+    """Trains, evaluates the chosen checkpoint on test, and writes `metrics.json`."""
+    started = time.perf_counter()
+    data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
+    set_precision(config.trainer.mixed_precision)
+    if communicator.rank == 0:
+        open_run_folder(model_dir, config, data, _OVERWRITE.value)
+    communicator.barrier()
+    model = build_model(config, data.schema)
+    _adopt_pretrained(model)
+    trainer = Trainer(config, data, model, model_dir, communicator)
+    if communicator.rank == 0:
+        text = json.dumps(config_to_json(config), indent=2)
+        print(text, file=sys.stderr)
+        trainer.reporter.config(text)
+    state = trainer.train()
+    communicator.barrier()
+    examples = trainer.rows_trained * model.examples_per_row
+    timings = {
+        "train_seconds": state.seconds,
+        "examples_per_second": examples / max(state.seconds, 1e-9),
+        "wall_seconds": time.perf_counter() - started,
+        "steps": state.step,
+    }
+    evaluate(model_dir, timings, communicator)
+
+
+def evaluate(model_dir: Path, timings: dict[str, float], communicator: Communicator) -> None:
+    """Evaluates a trained run on test, prints the table and writes `metrics.json`."""
+    run = load_run(model_dir, _DATA_DIR.value)
+    results = final_results(run, timings, communicator)
+    if communicator.rank == 0:
+        write_results(model_dir, results)
+        print(results_table(results, run.config.evaluation.ks))
+
+
+def _adopt_pretrained(model: Recommender) -> None:
+    for name, folder in model.pretrained_runs().items():
+        model.adopt(name, load_run(folder).model)
+
+
+def _required(value: str | None, flag: str) -> Path:
+    if not value:
+        raise InputError(f"{flag} must be given", action="See --help")
+    return Path(value)
+
+
+def main(argv: list[str]) -> None:
+    """Parses, builds and calls."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    try:
+        model_dir = _required(_MODEL_DIR.value, "--model_dir")
+        communicator = make_communicator()
+        if _MODE.value == "evaluate":
+            evaluate(model_dir, {}, communicator)
+        else:
+            train(resolve_config(), model_dir, communicator)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except StoppedError:
+        print("Stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
+        sys.exit(EXIT_SIGTERM)
+
+
+if __name__ == "__main__":
+    app.run(main)
