@@ -6,7 +6,6 @@ groups of MovieLens-1M in every dataset; the year of a movie is taken from its t
 
 from __future__ import annotations
 
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +27,27 @@ from data.sources.delimited import (
 from data.sources.files import SourceFiles
 
 AGE_GROUPS = (1, 18, 25, 35, 45, 50, 56)  # first year of each, as in MovieLens-1M
-GENRES_100K = (
-    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
-    "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western"
-).split()
+GENRES_100K = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
 NO_GENRES = "(no genres listed)"
 YEAR = r"\((\d{4})\)\s*$"
 RATING_FIELDS: dict[str, Kind] = {

@@ -1,0 +1,201 @@
+"""Interactions from any CSV, TSV or Parquet file, with its columns named by the user."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from data.errors import InputError, nearest
+from data.interactions import Interactions
+from data.sources.delimited import (
+    DATETIME,
+    IGNORED,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    Kind,
+    Layout,
+    decode_text,
+    read_delimited,
+)
+
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+PARQUET = ".parquet"
+_SAMPLED_LINES = 1_000  # that decide whether ids and times are integers
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Options of the source.
+
+    Attributes:
+        source: A .csv, .tsv, .txt (tab) or .parquet file; text files have a header.
+        user_column: Column of user ids, integers or text.
+        item_column: Column of item ids, integers or text.
+        rating_column: Column of ratings; empty where there is none.
+        time_column: Column of times, integers or ISO 8601; empty where there is none.
+        max_bad_lines: Largest share of malformed lines to skip (text files).
+    """
+
+    source: Path
+    user_column: str = "user"
+    item_column: str = "item"
+    rating_column: str = ""
+    time_column: str = ""
+    max_bad_lines: float = 0.0
+
+    def columns(self) -> dict[str, str]:
+        """Returns the source's column by our name, for those that are mapped."""
+        mapped = {
+            "user": self.user_column,
+            "item": self.item_column,
+            "rating": self.rating_column,
+            "time": self.time_column,
+        }
+        return {ours: theirs for ours, theirs in mapped.items() if theirs}
+
+
+def load(options: TableOptions) -> Interactions:
+    """Reads the table.
+
+    Raises:
+        InputError: No such file, an unknown kind of file, an unknown or repeated column, malformed
+            lines, missing values, or an empty table.
+    """
+    path = options.source
+    if not path.is_file():
+        raise InputError(
+            "The source must be a file", received=path, action="Check the path of --source"
+        )
+    kind = path.suffix.lower()
+    if kind != PARQUET and kind not in SEPARATORS:
+        raise InputError(
+            "The source must be a .csv, .tsv, .txt or .parquet file", received=path.name
+        )
+    content = path.read_bytes()
+    if not content.strip():
+        raise InputError(
+            "The file must hold at least one line", received="an empty file", where=path
+        )
+    if kind == PARQUET:
+        events, skipped = _read_parquet(content, options), 0
+    else:
+        events, skipped = _read_text(content, SEPARATORS[kind], options)
+    return Interactions(
+        name=path.stem,
+        events=events,
+        files={path.name: hashlib.sha256(content).hexdigest()},
+        options={"columns": options.columns(), "skipped_lines": skipped},
+    )
+
+
+def _check_columns(known: list[str], options: TableOptions) -> None:
+    for ours, theirs in options.columns().items():
+        if known.count(theirs) != 1:
+            twice = "twice" if theirs in known else "not at all"
+            raise InputError(
+                f"The column of --{ours}_column must be in the file once",
+                received=f"{theirs!r}, {twice}",
+                where=options.source,
+                action=nearest(theirs, set(known)),
+            )
+
+
+def _read_text(content: bytes, separator: str, options: TableOptions) -> tuple[pl.DataFrame, int]:
+    name = options.source.name
+    head = content[: content.find(b"\n") + 1] or content
+    header = next(csv.reader(io.StringIO(decode_text(head, name)), delimiter=separator))
+    header = [column.strip().lstrip("\ufeff") for column in header]
+    _check_columns(header, options)
+    sample = _sample(content, separator, name, header)
+    ours = {theirs: ours for ours, theirs in options.columns().items()}
+    fields: dict[str, Kind] = {}
+    for column in header:
+        kind = _kind(ours[column], sample[column]) if column in ours else IGNORED
+        fields[ours.get(column, f"ignored {column} {len(fields)}")] = kind
+    layout = Layout(fields, separator, quote='"', header=True)
+    frame, skipped = read_delimited(content, name, layout, options.max_bad_lines)
+    frame = frame.select(list(options.columns()))
+    if "time" in fields and fields["time"] is DATETIME:
+        frame = frame.with_columns(_microseconds(pl.col("time")))
+    return frame, skipped
+
+
+def _sample(content: bytes, separator: str, name: str, header: list[str]) -> dict[str, list[str]]:
+    lines = content.split(b"\n", _SAMPLED_LINES + 1)[: _SAMPLED_LINES + 1]
+    text = decode_text(b"\n".join(lines), name)
+    rows = list(csv.reader(io.StringIO(text), delimiter=separator))[1:]
+    whole = [row for row in rows if len(row) == len(header)]
+    return {column: [row[i] for row in whole] for i, column in enumerate(header)}
+
+
+def _kind(ours: str, values: list[str]) -> Kind:
+    if ours == "rating":
+        return NUMBER
+    integers = sum(_is_integer(value) for value in values)
+    # Most of the sample decides, so that one malformed line is reported and not taken for text.
+    if values and integers > len(values) / 2:
+        return INTEGER
+    return TEXT if ours in ("user", "item") else DATETIME
+
+
+def _is_integer(text: str) -> bool:
+    # A leading zero is part of the id: 007 and 7 are two items.
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
+
+
+def _microseconds(times: pl.Expr) -> pl.Expr:
+    parsed = times.str.replace("Z$", "+00:00").str.to_datetime(time_unit="us", time_zone="UTC")
+    return parsed.dt.epoch("us")
+
+
+def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(io.BytesIO(content))
+    except pl.exceptions.PolarsError as error:
+        raise InputError(
+            "The file must be readable as Parquet", received=error, where=options.source
+        ) from error
+    _check_columns(frame.columns, options)
+    frame = frame.select(pl.col(theirs).alias(ours) for ours, theirs in options.columns().items())
+    if frame.is_empty():
+        raise InputError("The table must hold at least one row", where=options.source)
+    return frame.select(
+        _checked(frame[column], column, options.columns()[column], options.source)
+        for column in frame.columns
+    )
+
+
+def _checked(values: pl.Series, ours: str, theirs: str, source: Path) -> pl.Series:
+    where = f"{source}, column '{theirs}'"
+    if ours == "time" and values.dtype.is_temporal():
+        values = values.cast(pl.Datetime("us")).dt.epoch("us")
+    if ours == "rating" and values.dtype.is_numeric():
+        values = values.cast(pl.Float32)
+    allowed = {
+        "user": values.dtype.is_integer() or values.dtype == pl.String,
+        "item": values.dtype.is_integer() or values.dtype == pl.String,
+        "rating": values.dtype == pl.Float32,
+        "time": values.dtype.is_integer(),
+    }
+    if not allowed[ours]:
+        raise InputError(
+            f"The {ours} column must hold {'numbers' if ours == 'rating' else 'integers or text'}",
+            received=values.dtype,
+            where=where,
+        )
+    bad = values.is_null() | (~values.is_finite() if ours == "rating" else values.is_null())
+    if bad.any():
+        row = int(bad.arg_true()[0])
+        raise InputError(
+            f"Every {ours} must be present and finite",
+            received=values[row],
+            where=f"{where}, row {row + 1}",
+        )
+    return values.cast(pl.Int64) if values.dtype.is_integer() else values
