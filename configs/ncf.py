@@ -31,6 +31,39 @@ def tiny() -> RunConfig:
     )
 
 
+def quickstart() -> RunConfig:
+    """Half a minute on the default synthetic world.
+
+    python -m trainers.run --model=ncf --recipe=quickstart --data_dir=DATA --model_dir=RUN
+    """
+    base = ml_1m_mf()
+    return replace(
+        base,
+        recipe="quickstart",
+        model=replace(base.model, gmf_dim=64, negatives=4),
+        trainer=replace(
+            base.trainer, fit_on=("train",), epochs=30, batch_size=1024, patience=4, xla=False
+        ),
+    )
+
+
+def ml_1m_mf() -> RunConfig:
+    """Matrix factorisation with biases on the NCF authors' split of MovieLens-1M."""
+    return RunConfig(
+        model_name="ncf",
+        recipe="ml_1m_mf",
+        model=NCFConfig(variant="mf", gmf_dim=192, negatives=8, stddev=0.1, l2=0.0025),
+        trainer=TrainerConfig(
+            fit_on=("train", "validation"),
+            epochs=16,
+            learning_rate=0.001,
+            table_learning_rate=0.004,
+            schedule="linear",
+            xla=True,
+        ),
+    )
+
+
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe.__name__: recipe for recipe in (default, tiny)
+    recipe.__name__: recipe for recipe in (default, tiny, quickstart, ml_1m_mf)
 }

@@ -104,8 +104,16 @@ def load_interactions(dataset: str) -> Interactions:
     if dataset == "ncf_authors":
         return ncf_authors.load(ncf_authors.NcfOptions(source, _SEED.value, bad))
     if dataset == "table":
-        columns = (_USER_COLUMN, _ITEM_COLUMN, _RATING_COLUMN, _TIME_COLUMN)
-        return table.load(table.TableOptions(source, *(c.value for c in columns), bad))
+        return table.load(
+            table.TableOptions(
+                source,
+                user_column=_USER_COLUMN.value,
+                item_column=_ITEM_COLUMN.value,
+                rating_column=_RATING_COLUMN.value,
+                time_column=_TIME_COLUMN.value,
+                max_bad_lines=bad,
+            )
+        )
     return movielens.load(movielens.MovieLensOptions(dataset, source, bad))
 
 

@@ -160,7 +160,8 @@ class EmbeddingTables(tf.Module):
             sizes = [tf.size(part) for part in mine.values()]
             pieces = tf.split(found, sizes, num=len(mine)) if len(mine) > 1 else [found]
             for (name, part), piece in zip(mine.items(), pieces, strict=True):
-                vectors[name] = tf.reshape(piece, [*part.shape, stack.dim])
+                shaped = tf.reshape(piece, tf.concat([tf.shape(part), [stack.dim]], axis=0))
+                vectors[name] = tf.ensure_shape(shaped, [*part.shape, stack.dim])
         return vectors
 
     def apply_gradients(
