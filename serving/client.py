@@ -69,12 +69,10 @@ class Client:
         """
         if user is None and not history:
             raise InputError("recommend needs a user or a history")
-        example = history[0] if user is None else user
-        nobody: RawId = "" if isinstance(example, str) else -1
         inputs = {
-            "user": [nobody if user is None else user],
-            "history": [list(history)] if history else [[nobody]],
-            "exclude": [list(exclude)] if exclude else [[nobody]],
+            "user": [self._nobody() if user is None else user],
+            "history": [list(history)],
+            "exclude": [list(exclude)],
             "k": [k],
             "exclude_seen": [exclude_seen],
         }
@@ -83,10 +81,19 @@ class Client:
         listed = [Recommendation(item, score) for item, score in pairs if item not in ("", -1)]
         return Answer(listed, bool(outputs["is_popular"][0]))
 
+    def _nobody(self) -> RawId:
+        """Returns the padding of users, whose type the server knows."""
+        metadata = self._call("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
+        is_text = metadata["recommend"]["inputs"]["user"]["dtype"] == "DT_STRING"
+        return "" if is_text else -1
+
     def _predict(self, body: dict[str, Any]) -> dict[str, Any]:
+        return self._call("POST", ":predict", body)["outputs"]
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
-            url = f"{self._model_url}:predict"
-            answer = self._session.post(url, json=body, timeout=self._timeout)
+            url = f"{self._model_url}{path}"
+            answer = self._session.request(method, url, json=body, timeout=self._timeout)
             content = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise InputError(
@@ -101,7 +108,7 @@ class Client:
                 received=f"{answer.status_code}: {content.get('error')}",
                 where=self._model_url,
             )
-        return content["outputs"]
+        return content
 
 
 def main(argv: list[str]) -> None:

@@ -12,6 +12,7 @@ the trainer's scores with it. Signatures (`saved_model_cli show --dir EXPORT/1 -
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from absl import app, flags
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.runs import TrainedRun, config_to_json, load_run, schema_sha256
 from data.atomic import atomic_folder, write_json
-from data.dataset import PreparedDataset
+from data.dataset import Positives, PreparedDataset
 from data.errors import InputError
 from data.schema import FIRST_ID
 from serving.model_manager import version_folders
@@ -37,6 +38,7 @@ EXIT_BAD_INPUT = 2
 CARD_FILE = "assets.extra/model_card.json"
 _VERIFIED_USERS = 1_000
 _VERIFIED_ITEMS = 50
+_CHUNK = 100  # users scored on all items at once
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder of a finished run.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder that holds the version folders.")
@@ -78,7 +80,7 @@ def model_card(run: TrainedRun) -> dict[str, object]:
         "schema_sha256": schema_sha256(run.data),
         "step": run.step,
         "config": config_to_json(run.config),
-        "results": path.read_text(encoding="utf-8") if path.is_file() else None,
+        "results": json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None,
     }
 
 
@@ -104,25 +106,33 @@ def _sample(run: TrainedRun) -> dict[str, np.ndarray]:
     known = len(run.data.raw_ids("user"))
     users = np.unique(np.linspace(0, known - 1, min(known, _VERIFIED_USERS)).astype(np.int32))
     items = _spread_items(run.data, len(users))
-    ids = tf.constant(users + FIRST_ID)
-    scores = run.model.item_scores({"user": ids}).numpy()
-    logits = np.take_along_axis(scores, items[:, None] + FIRST_ID, axis=1)[:, 0]
     seen = run.data.positives(list(run.data.schema.view("histories").splits))
+    chunks = [slice(start, start + _CHUNK) for start in range(0, len(users), _CHUNK)]
+    answers = [_answers(run, seen, users[part], items[part]) for part in chunks]
     bounds = [slice(*seen.starts[u + FIRST_ID : u + FIRST_ID + 2]) for u in users]
-    scores[:, :FIRST_ID] = -np.inf
-    for row, bound in enumerate(bounds):
-        scores[row, seen.items[bound]] = -np.inf
-    best = -np.sort(-scores, axis=1)[:, :_VERIFIED_ITEMS]
     raw_users, raw_items = _bytes(run.data.raw_ids("user")), _bytes(run.data.raw_ids("item"))
     flat = np.concatenate([seen.items[bound] for bound in bounds])
     return {
         "users": raw_users[users],
-        "scores": np.where(np.isfinite(best), best, NO_SCORE),
+        "scores": np.concatenate([best for best, _ in answers]),
         "score_items": raw_items[items],
-        "logits": logits,
+        "logits": np.concatenate([logits for _, logits in answers]),
         "seen": raw_items[flat - FIRST_ID],
         "seen_lengths": np.array([bound.stop - bound.start for bound in bounds]),
     }
+
+
+def _answers(
+    run: TrainedRun, seen: Positives, users: np.ndarray, items: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the best scores of items not seen (users, n), and logits of the items (users,)."""
+    scores = run.model.item_scores({"user": tf.constant(users + FIRST_ID)}).numpy()
+    logits = np.take_along_axis(scores, items[:, None] + FIRST_ID, axis=1)[:, 0]
+    scores[:, :FIRST_ID] = -np.inf
+    for row, user in enumerate(users + FIRST_ID):
+        scores[row, seen.items[slice(*seen.starts[user : user + 2])]] = -np.inf
+    best = -np.sort(-scores, axis=1)[:, :_VERIFIED_ITEMS]
+    return np.where(np.isneginf(best), NO_SCORE, best), logits
 
 
 def _spread_items(data: PreparedDataset, count: int) -> np.ndarray:

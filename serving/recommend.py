@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from configs.runs import TrainedRun
 from data.dataset import PreparedDataset
+from data.errors import InputError
 from data.schema import FIRST_ID, OOV_ID
 
+MAX_K = 10_000  # a longer list is refused, as one request could take all memory
 NEIGHBOURS = 10  # training users whose scores stand in for an unknown user's
 NO_SCORE = float(np.finfo(np.float32).min)  # of a place in the list that no item fills
 _NONE = float("-inf")
@@ -25,6 +27,9 @@ class RawIds(tf.Module):
     Args:
         data: The prepared dataset.
         feature: Name of the feature.
+
+    Raises:
+        InputError: A raw id of the vocabulary is the one that pads requests.
     """
 
     def __init__(self, data: PreparedDataset, feature: str) -> None:
@@ -35,6 +40,13 @@ class RawIds(tf.Module):
         is_text = entry.raw_dtype == "string"
         self.dtype = tf.string if is_text else tf.int64
         self.padding: bytes | int = b"" if is_text else -1
+        if (raw == ("" if is_text else -1)).any():
+            raise InputError(
+                f"No raw id of '{feature}' may be the one that pads requests",
+                received=repr("" if is_text else -1),
+                where=data.folder / entry.vocabulary,
+                action="Rename it in the source and prepare the data again",
+            )
         self._file = tf.saved_model.Asset(str(data.folder / entry.vocabulary))
         whole_line = tf.lookup.TextFileIndex.WHOLE_LINE
         self._table = tf.lookup.StaticHashTable(
@@ -73,7 +85,9 @@ class RecommendGraph(tf.Module):
 
     def __init__(self, run: TrainedRun) -> None:
         super().__init__()
-        self.model = run.model
+        # Not the model itself: as a Keras object it would be saved with Keras's own functions.
+        self._item_scores, self._pair_scores = run.model.item_scores, run.model.scores
+        self._tables, self._dense = run.model.tables, run.model.weights
         self.user_ids = RawIds(run.data, "user")
         self.item_ids = RawIds(run.data, "item")
         splits = list(run.data.schema.view("histories").splits)
@@ -116,7 +130,7 @@ class RecommendGraph(tf.Module):
     def score(self, user: tf.Tensor, item: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the probability that each user takes each item, shape (B,), and its logit."""
         batch = {"user": self.user_ids.encode(user)}
-        logit = self.model.scores(batch, self.item_ids.encode(item)[:, None])[:, 0]
+        logit = self._pair_scores(batch, self.item_ids.encode(item)[:, None])[:, 0]
         return {"probability": tf.sigmoid(logit), "logit": logit}
 
     def recommend_user(self, user: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -139,7 +153,7 @@ class RecommendGraph(tf.Module):
             user: Raw user ids (B,); padding where there is only a history.
             history: Raw item ids (B, H), padded with "" or -1.
             exclude: Raw item ids never to return (B, E), padded likewise.
-            k: Items wanted (B,), int32, at least 1; the lists are as wide as the largest.
+            k: Items wanted (B,), int32, 1 to `MAX_K`; the lists are as wide as the largest.
             exclude_seen: Whether to leave out items the user has seen (B,), bool.
 
         Returns:
@@ -150,6 +164,7 @@ class RecommendGraph(tf.Module):
                 never saw.
         """
         tf.debugging.assert_positive(k, message="k must be at least 1")
+        tf.debugging.assert_less_equal(k, MAX_K, message=f"k must be at most {MAX_K}")
         users, past = self.user_ids.encode(user), self.item_ids.encode(history)
         scores, is_popular = self._scores(users, past)
         shown = self._without_seen(scores, users, past, exclude_seen)
@@ -167,7 +182,7 @@ class RecommendGraph(tf.Module):
 
     def _scores(self, users: tf.Tensor, past: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns scores (B, I), and whether they are mere popularity (B,)."""
-        scores = self.model.item_scores({"user": users})
+        scores = self._item_scores({"user": users})
         known = users >= FIRST_ID
         has_past = tf.reduce_any(past >= FIRST_ID, axis=1)
         strangers = tf.where(~known & has_past)[:, 0]
@@ -195,7 +210,7 @@ class RecommendGraph(tf.Module):
         cosine = tf.cast(overlap, tf.float32) / tf.sqrt(tf.maximum(lengths, 1.0))
         nearest = tf.math.top_k(cosine, min(NEIGHBOURS, users))
         near = tf.boolean_mask(nearest.indices, nearest.values > 0)
-        return tf.reduce_mean(self.model.item_scores({"user": near}), axis=0)
+        return tf.reduce_mean(self._item_scores({"user": near}), axis=0)
 
     def _without_seen(
         self, scores: tf.Tensor, users: tf.Tensor, past: tf.Tensor, wanted: tf.Tensor

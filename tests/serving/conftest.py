@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from aiohttp import web
 
+from configs.registry import build_model, recipe
+from configs.runs import (
+    BEST_FILE,
+    CHECKPOINTS,
+    CONFIG_FILE,
+    TrainedRun,
+    config_to_json,
+    load_run,
+    schema_sha256,
+)
+from data.atomic import write_json
+from data.dataset import PreparedDataset
+from models.ncf import Variant
+from models.saving import save_weights
+from serving.export import export
 from serving.model_manager import ModelManager
 from serving.rest import RestOptions, make_app
 
@@ -112,3 +130,58 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(_running(app))
 
         yield start
+
+
+def save_run(data: PreparedDataset, folder: Path, variant: Variant) -> Path:
+    """Writes a finished run of random weights, wide enough that no two scores are equal."""
+    base = recipe("ncf", "tiny")
+    config = replace(base, model=replace(base.model, variant=variant, stddev=0.5))
+    checkpoint = folder / CHECKPOINTS / "step-000000001"
+    checkpoint.mkdir(parents=True)
+    save_weights(build_model(config, data.schema), checkpoint)
+    write_json(folder / BEST_FILE, {"checkpoint": checkpoint.name, "chosen_by": "a test"})
+    place = {"folder": str(data.folder), "schema_sha256": schema_sha256(data)}
+    write_json(folder / CONFIG_FILE, {**config_to_json(config), "data": place})
+    write_json(folder / "metrics.json", {"test": {"ndcg@10/full": 0.25}})
+    return folder
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A run and its exported version."""
+
+    run: TrainedRun
+    path: Path
+
+
+@pytest.fixture(scope="session")
+def neumf(synthetic_data: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """NeuMF on integer ids, exported by the function."""
+    folder = tmp_path_factory.mktemp("neumf")
+    run = load_run(save_run(synthetic_data, folder / "run", "neumf"))
+    return Exported(run, export(run, folder / "export"))
+
+
+@pytest.fixture(scope="session")
+def mf_text(
+    checkerboard_data: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
+    """MF on text ids, exported by the command as version 7."""
+    folder = tmp_path_factory.mktemp("mf_text")
+    run = load_run(save_run(checkerboard_data, folder / "run", "mf"))
+    flags = [f"--model_dir={folder / 'run'}", f"--export_dir={folder / 'export'}", "--version=7"]
+    done = run_module("serving.export", *flags)
+    assert done.returncode == 0, done.stderr
+    return Exported(run, folder / "export" / "7")
+
+
+def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of ours in its own process."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

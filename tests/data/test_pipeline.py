@@ -1,0 +1,129 @@
+"""The input pipeline: every row once, an order fixed by (seed, epoch), exact resume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data.blocks import Ragged
+from data.dataset import PreparedDataset
+from data.pipeline import MASK, Reading, make_dataset, steps_per_epoch
+from data.sampling import NEGATIVES, PopularityNegatives, UniformNegatives
+
+ROWS = Reading("rows", ("train",), 100, shuffle=True)
+
+
+def pairs(dataset: object) -> list[tuple[int, int]]:
+    """Returns the (user, item) of every row that is not padding."""
+    found = []
+    for batch in dataset:  # type: ignore[attr-defined]
+        real = batch[MASK].numpy() > 0
+        found += list(zip(batch["user"].numpy()[real], batch["item"].numpy()[real], strict=True))
+    return found
+
+
+def all_pairs(data: PreparedDataset) -> list[tuple[int, int]]:
+    rows = data.read("rows", "train")
+    return sorted(zip(rows["user"], rows["item"], strict=True))  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_each_row_once_and_equal_steps_on_any_number_of_ranks(
+    synthetic_data: PreparedDataset, ranks: int
+) -> None:
+    found, steps = [], set()
+    for rank in range(ranks):
+        batches = list(make_dataset(synthetic_data, ROWS, seed=1, rank=rank, ranks=ranks))
+        found += pairs(batches)
+        steps.add(len(batches))
+    assert sorted(found) == all_pairs(synthetic_data)
+    assert steps == {steps_per_epoch(synthetic_data, ROWS, ranks)}
+
+
+def test_order_depends_on_seed_and_epoch_only(synthetic_data: PreparedDataset) -> None:
+    def order(seed: int, epoch: int) -> list[tuple[int, int]]:
+        return pairs(make_dataset(synthetic_data, ROWS, seed=seed, epoch=epoch))
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+
+
+def test_resume_continues_with_the_same_batches_and_draws(synthetic_data: PreparedDataset) -> None:
+    positives = synthetic_data.positives(["train"])
+    sampler = UniformNegatives(positives, synthetic_data.schema.cardinality("item"), 3)
+
+    def batches(start: int) -> list[dict[str, np.ndarray]]:
+        dataset = make_dataset(synthetic_data, ROWS, [sampler], seed=5, epoch=2, start=start)
+        return [{name: value.numpy() for name, value in batch.items()} for batch in dataset]
+
+    whole, rest = batches(0), batches(37)
+    assert len(rest) == len(whole) - 37
+    for expected, found in zip(whole[37:], rest, strict=True):
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_shapes_are_static_and_the_last_batch_is_padded(synthetic_data: PreparedDataset) -> None:
+    dataset = make_dataset(synthetic_data, ROWS)
+    assert dataset.element_spec["user"].shape == (100,)
+    rows = synthetic_data.split("rows", "train").rows
+    masks = [batch[MASK].numpy() for batch in dataset]
+    assert sum(mask.sum() for mask in masks) == rows
+    assert all(mask.all() for mask in masks[:-1])
+
+
+def test_histories_are_padded_and_cropped_to_their_last_entries(
+    synthetic_data: PreparedDataset,
+) -> None:
+    stored = synthetic_data.read("histories", "train")
+    items = stored["item"]
+    assert isinstance(items, Ragged)
+    reading = Reading("histories", ("train",), 7, max_lengths=(("item", 5),))
+    batch = next(iter(make_dataset(synthetic_data, reading)))
+    offsets = items.offsets()
+    for row in range(7):
+        expected = items.values[offsets[row] : offsets[row + 1]][-5:]
+        np.testing.assert_array_equal(batch["item"][row][: len(expected)], expected)
+        assert not batch["item"][row][len(expected) :].numpy().any()
+
+
+def test_negatives_are_never_positives_and_cover_all_others(
+    synthetic_data: PreparedDataset,
+) -> None:
+    positives = synthetic_data.positives(["train"])
+    items = synthetic_data.schema.cardinality("item")
+    sampler = UniformNegatives(positives, items, 50)
+    user = int(np.argmax(positives.counts()))
+    batch = {"user": np.full(2000, user, np.int32), MASK: np.ones(2000, np.float32)}
+    drawn = sampler(batch, np.array([1, 2], np.int32))[NEGATIVES].numpy()
+    own = set(positives.items[positives.starts[user] : positives.starts[user + 1]].tolist())
+    free = set(range(2, items)) - own
+    counts = np.bincount(drawn.ravel(), minlength=items)
+    assert set(np.unique(drawn).tolist()) == free
+    expected = drawn.size / len(free)
+    # Five standard deviations of a uniform count.
+    assert np.abs(counts[sorted(free)] - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_popular_negatives_follow_the_counts(synthetic_data: PreparedDataset) -> None:
+    positives = synthetic_data.positives(["train"])
+    counts = synthetic_data.item_counts(["train"])
+    sampler = PopularityNegatives(positives, counts, 50)
+    user = int(np.argmax(positives.counts()))
+    batch = {"user": np.full(2000, user, np.int32), MASK: np.ones(2000, np.float32)}
+    drawn = sampler(batch, np.array([1, 2], np.int32))[NEGATIVES].numpy()
+    own = positives.items[positives.starts[user] : positives.starts[user + 1]]
+    assert not np.isin(drawn, own).any()
+    weights = counts.astype(float)
+    weights[own] = weights[:2] = 0
+    share = np.bincount(drawn.ravel(), minlength=len(counts)) / drawn.size
+    np.testing.assert_allclose(share, weights / weights.sum(), atol=0.003)
+
+
+def test_padding_rows_draw_no_real_item(synthetic_data: PreparedDataset) -> None:
+    sampler = UniformNegatives(None, synthetic_data.schema.cardinality("item"), 4)
+    batch = {"user": np.zeros(3, np.int32), MASK: np.array([1, 0, 1], np.float32)}
+    drawn = sampler(batch, np.array([1, 2], np.int32))[NEGATIVES].numpy()
+    assert not drawn[1].any()
+    assert (drawn[[0, 2]] >= 2).all()

@@ -1,0 +1,116 @@
+"""Embedding tables: initial values, one fused update, parity with NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data.errors import InputError
+from models.communicator import Communicator
+from models.table_optimizers import TABLE_OPTIMIZERS
+from models.tables import EmbeddingTables, Part, TableConfig
+
+RATE = 0.1
+
+
+def make(optimizer: str, rows: int = 30, seed: int = 1) -> EmbeddingTables:
+    """Returns two tables of one width, so that they share a variable."""
+    parts = (Part("left", 3, 0.5), Part("right", 1, 0.0))
+    configs = [TableConfig(n, r, parts, optimizer) for n, r in (("user", 10), ("item", rows))]
+    tables = EmbeddingTables(configs, {"user": "user", "item": "item"}, seed)
+    tables.build_slots()
+    return tables
+
+
+def numpy_step(
+    optimizer: str, table: np.ndarray, slots: dict[str, np.ndarray], gradient: np.ndarray, t: int
+) -> None:
+    """Takes a dense step on the rows whose gradient is not zero."""
+    rows = np.abs(gradient).sum(1) > 0
+    g = gradient[rows]
+    if optimizer == "sgd":
+        step = g
+    elif optimizer == "adagrad":
+        slots["a"][rows] += g**2
+        step = g / (np.sqrt(slots["a"][rows]) + 1e-7)
+    elif optimizer == "rowwise_adagrad":
+        slots["r"][rows] += (g**2).mean(1, keepdims=True)
+        step = g / (np.sqrt(slots["r"][rows]) + 1e-7)
+    else:
+        slots["m"][rows] += 0.1 * (g - slots["m"][rows])
+        slots["v"][rows] += 0.001 * (g**2 - slots["v"][rows])
+        correction = np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        step = correction * slots["m"][rows] / (np.sqrt(slots["v"][rows]) + 1e-7)
+    table[rows] -= RATE * step
+
+
+@pytest.mark.parametrize("optimizer", sorted(TABLE_OPTIMIZERS))
+def test_fused_update_equals_a_dense_numpy_step(optimizer: str) -> None:
+    tables = make(optimizer)
+    expected = np.concatenate([tables.rows("user"), tables.rows("item")]).astype(np.float64)
+    slots = {
+        "a": np.full((40, 4), 0.1),
+        "r": np.zeros((40, 1)),
+        "m": np.zeros((40, 4)),
+        "v": np.zeros((40, 4)),
+    }
+    rng = np.random.default_rng(0)
+    for t in range(1, 4):
+        # Duplicate ids, within a feature and within a row.
+        ids = {"user": rng.integers(0, 10, 5), "item": rng.integers(0, 8, (5, 3))}
+        gradients = {
+            "user": rng.normal(size=(5, 4)).astype(np.float32),
+            "item": rng.normal(size=(5, 3, 4)).astype(np.float32),
+        }
+        dense = np.zeros((40, 4))
+        np.add.at(dense, ids["user"], gradients["user"])
+        np.add.at(dense, ids["item"].ravel() + 10, gradients["item"].reshape(-1, 4))
+        numpy_step(optimizer, expected, slots, dense, t)
+        tables.apply_gradients(
+            {k: tf.constant(v, tf.int32) for k, v in ids.items()},
+            {k: tf.constant(v) for k, v in gradients.items()},
+            tf.constant(RATE),
+            Communicator(),
+        )
+    found = np.concatenate([tables.rows("user"), tables.rows("item")])
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("optimizer", sorted(TABLE_OPTIMIZERS))
+def test_a_step_touches_only_the_batch_rows(optimizer: str) -> None:
+    tables = make(optimizer)
+    before = tables.rows("item").numpy()
+    ids = {"item": tf.constant([3, 5])}
+    tables.apply_gradients(ids, {"item": tf.ones([2, 4])}, tf.constant(RATE), Communicator())
+    changed = np.flatnonzero((tables.rows("item").numpy() != before).any(1))
+    np.testing.assert_array_equal(changed, [3, 5])
+
+
+def test_gather_keeps_shapes_and_tables_apart() -> None:
+    tables = make("sgd")
+    ids = {"user": tf.constant([1, 2]), "item": tf.constant([[0, 4, 29], [7, 7, 7]])}
+    vectors = tables.gather(ids)
+    np.testing.assert_array_equal(vectors["user"], tables.rows("user").numpy()[[1, 2]])
+    np.testing.assert_array_equal(vectors["item"], tables.rows("item").numpy()[ids["item"]])
+
+
+def test_initial_values_depend_on_seed_table_and_row_only() -> None:
+    few, many = make("sgd", rows=30), make("adam", rows=70_000)
+    np.testing.assert_array_equal(few.rows("item"), many.rows("item")[:30])
+    assert (few.rows("item").numpy()[:10, :3] != few.rows("user").numpy()[:, :3]).all()
+    assert (make("sgd", seed=2).rows("item").numpy()[:, :3] != few.rows("item")[:, :3]).all()
+    left = many.part("item", "left").numpy()
+    assert abs(left.std() - 0.5) < 0.01
+    assert not many.part("item", "right").numpy().any()
+
+
+def test_a_feature_must_point_at_a_declared_table() -> None:
+    config = TableConfig("item", 3, (Part("all", 2, 0.1),), "sgd")
+    with pytest.raises(InputError, match="declared table"):
+        EmbeddingTables([config], {"item": "items"}, 0)
+
+
+def test_an_unknown_optimizer_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="'adagrad'"):
+        make("adagrat")

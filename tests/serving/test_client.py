@@ -1,0 +1,119 @@
+"""The client against the local server over real HTTP."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from conftest import Exported, Serve, run_module, save_run
+
+from configs.runs import load_run
+from data.assemble import PrepareOptions, prepare
+from data.dataset import PreparedDataset
+from data.errors import InputError
+from data.interactions import Interactions
+from serving.client import Client
+from serving.export import export
+
+STRANGER = 10**9
+
+
+@pytest.fixture(scope="module")
+def url(serve: Serve, neumf: Exported, mf_text: Exported) -> str:
+    return serve({"ncf": neumf.path.parent, "text": mf_text.path.parent})
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base path of a model of integer users and text items."""
+    folder = tmp_path_factory.mktemp("mixed")
+    pairs = [(user, f"i{item}") for user in range(12) for item in range(user % 3, 12, 2)]
+    events = pl.DataFrame(pairs, schema=["user", "item"], orient="row")
+    events = events.with_columns(time=pl.int_range(pl.len()))
+    prepare(Interactions("mixed", events), PrepareOptions(negatives=3), folder / "data")
+    run = load_run(save_run(PreparedDataset(folder / "data"), folder / "run", "mf"))
+    return export(run, folder / "export").parent
+
+
+def test_known_user(url: str, neumf: Exported) -> None:
+    user = int(neumf.run.data.raw_ids("user")[0])
+    answer = Client(url, "ncf").recommend(user, 5)
+    items = [r.item for r in answer.recommendations]
+    scores = [r.score for r in answer.recommendations]
+    assert not answer.is_popular
+    assert len(set(items)) == 5
+    assert scores == sorted(scores, reverse=True)
+    rest = Client(url, "ncf").recommend(user, 3, exclude=items[:2])
+    assert [r.item for r in rest.recommendations] == items[2:]
+
+
+def test_stranger_gets_popular_items(url: str, neumf: Exported) -> None:
+    answer = Client(url, "ncf").recommend(STRANGER, 3)
+    assert answer.is_popular
+    assert len(answer.recommendations) == 3
+
+
+def test_more_than_there_are(url: str, neumf: Exported) -> None:
+    items = neumf.run.data.raw_ids("item").tolist()
+    answer = Client(url, "ncf").recommend(STRANGER, 1_000)
+    assert sorted(r.item for r in answer.recommendations) == sorted(items)
+
+
+def test_history_of_text_ids(url: str) -> None:
+    history = ["i0", "i2", "i4", "i6"]
+    answer = Client(url, "text").recommend(history=history, k=40)
+    assert not answer.is_popular
+    assert {r.item for r in answer.recommendations} == {f"i{n}" for n in range(40)} - {*history}
+
+
+def test_users_and_items_of_unlike_types(serve: Serve, mixed: Path) -> None:
+    client = Client(serve({"mixed": mixed}), "mixed")
+    known = client.recommend(3, 20, exclude=["i5"])
+    assert not known.is_popular
+    assert all(isinstance(r.item, str) and r.item != "i5" for r in known.recommendations)
+    assert "i0" not in {r.item for r in client.recommend(history=["i0"], k=20).recommendations}
+
+
+def test_neither_user_nor_history(url: str) -> None:
+    with pytest.raises(InputError, match="recommend needs a user or a history"):
+        Client(url, "ncf").recommend()
+
+
+def test_servers_error_is_told(url: str) -> None:
+    with pytest.raises(InputError, match="400: .*k must be at least 1"):
+        Client(url, "ncf").recommend(1, 0)
+    with pytest.raises(InputError, match="404: Servable not found for request: Latest"):
+        Client(url, "other").recommend(1, 1)
+
+
+def test_deadline_holds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}", "ncf", timeout=0.2)
+        started = time.perf_counter()
+        with pytest.raises(InputError, match="The server must answer"):
+            client.recommend(1, 1)
+        assert time.perf_counter() - started < 5
+
+
+def test_command_prints_a_table_and_marks_strangers(url: str, neumf: Exported) -> None:
+    user = int(neumf.run.data.raw_ids("user")[0])
+    flags = [f"--url={url}", "--model_name=ncf", f"--users={user},{STRANGER}", "--k=2"]
+    done = run_module("serving.client", *flags)
+    assert done.returncode == 0, done.stderr
+    known, stranger = done.stdout.splitlines()
+    assert known.startswith(f"user {user}: ")
+    assert "unknown user" not in known
+    assert stranger.startswith(f"user {STRANGER}: ")
+    assert stranger.endswith("[unknown user: popular items]")
+
+
+def test_command_without_a_server(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    done = run_module("serving.client", f"--url=http://127.0.0.1:{port}", "--users=1")
+    assert done.returncode == 2
+    assert "error: The server must answer." in done.stderr
+    assert "Traceback" not in done.stderr

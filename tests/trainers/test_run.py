@@ -1,0 +1,194 @@
+"""The command, as users run it: train, kill, resume, evaluate, refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from configs.base import EvaluationConfig
+from data.assemble import PrepareOptions, prepare
+from data.dataset import PreparedDataset
+from data.sources import ncf_authors
+from data.splits import SplitOptions
+from trainers.baselines import Popularity
+from trainers.evaluation import Evaluator
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def command(data: PreparedDataset, model_dir: Path, *more: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "trainers.run",
+        "--model=ncf",
+        "--recipe=tiny",
+        f"--data_dir={data.folder}",
+        f"--model_dir={model_dir}",
+        *more,
+    ]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def final_weights(model_dir: Path) -> dict[str, np.ndarray]:
+    best = json.loads((model_dir / "best.json").read_text())["checkpoint"]
+    reader = tf.train.load_checkpoint(str(model_dir / "checkpoints" / best / "weights"))
+    return {
+        key: reader.get_tensor(key)
+        for key in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in key and "SAVE_COUNTER" not in key.upper()
+    }
+
+
+def test_tiny_recipe_reaches_most_of_the_best_score(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    done = run(*command(synthetic_data, tmp_path / "run", "--epochs=20"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    reached = (
+        results["metrics"]["ndcg@10/sampled99"] / results["best_reachable"]["ndcg@10/sampled99"]
+    )
+    assert reached > 0.75
+    assert results["metrics"]["ndcg@10/full"] > 1.2 * results["popularity"]["ndcg@10/full"]
+    assert results["protocol"]["full"]["users"] == synthetic_data.split("histories", "test").rows
+    assert "best reachable" in done.stdout
+    evaluated = run(
+        sys.executable, "-m", "trainers.run", "--mode=evaluate", f"--model_dir={tmp_path / 'run'}"
+    )
+    assert evaluated.stdout == done.stdout
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_resumes_to_bit_equal_weights(
+    synthetic_data: PreparedDataset, tmp_path: Path, sent: signal.Signals
+) -> None:
+    options = (
+        "--epochs=3",
+        "--batch_size=64",
+        "--set=trainer.checkpoint_steps=20",
+        "--set=trainer.steps_per_call=10",
+    )
+    whole = run(*command(synthetic_data, tmp_path / "whole", *options))
+    assert whole.returncode == 0, whole.stderr
+    broken = command(synthetic_data, tmp_path / "broken", *options)
+    process = subprocess.Popen(broken, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "broken" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("step-*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, sent)
+    assert process.wait() in (-signal.SIGKILL, 143)
+    step = int(max(checkpoints.glob("step-*")).name.rpartition("-")[2])
+    assert step % 177 != 0  # in the middle of an epoch
+    assert not (tmp_path / "broken" / "metrics.json").exists()
+    again = run(*broken)
+    assert again.returncode == 0, again.stderr
+    assert f"Going on from step {step}" in again.stderr
+    expected, found = (final_weights(tmp_path / name) for name in ("whole", "broken"))
+    assert expected.keys() == found.keys()
+    for key, value in expected.items():
+        np.testing.assert_array_equal(found[key], value, err_msg=key)
+
+
+def test_nan_names_the_quantity_and_the_step(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    done = run(
+        *command(
+            synthetic_data,
+            tmp_path,
+            "--set=trainer.table_learning_rate=1e30",
+            "--set=model.table_optimizer=sgd",
+        )
+    )
+    assert done.returncode == 2
+    assert "must stay finite" in done.stderr
+    assert "step " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set=trainer.epoch=3"], "'trainer.epochs'"),
+        (["--set=model.gmf_dims=3"], "'model.gmf_dim'"),
+        (["--set=model.gmf_dim=wide"], "model.gmf_dim must be a value of type int"),
+        (["--set=model.variant=svd"], "model.variant must be 'neumf' or"),
+        (["--set=trainer.xla=maybe"], "true or false"),
+        (["--set=epochs"], "path=value"),
+        (["--set=model.gmf_dim=0"], "model.gmf_dim must be at least 1"),
+        (["--recipe=tinny"], "'tiny'"),
+        (["--set=trainer.monitor=auc"], "trainer.monitor must be a metric"),
+        (["--data_dir=nowhere"], "must hold a schema.json"),
+    ],
+)
+def test_bad_settings_say_what_and_what_to_do(
+    synthetic_data: PreparedDataset, tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = run(*command(synthetic_data, tmp_path / "run", "--epochs=1", *options))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_config_in_the_same_folder_is_refused(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    first = run(*command(synthetic_data, tmp_path / "run", "--epochs=1"))
+    assert first.returncode == 0, first.stderr
+    finished = run(*command(synthetic_data, tmp_path / "run", "--epochs=1"))
+    assert finished.returncode == 2
+    assert "--overwrite" in finished.stderr
+    (tmp_path / "run" / "metrics.json").unlink()
+    other = run(*command(synthetic_data, tmp_path / "run", "--epochs=2"))
+    assert "trainer.epochs=2, started with 1" in other.stderr
+
+
+class Constant:
+    """Scores everything alike."""
+
+    def __init__(self, items: int) -> None:
+        self._items = items
+
+    def scores(self, batch: dict[str, tf.Tensor], items: tf.Tensor) -> tf.Tensor:
+        return tf.zeros(tf.shape(items))
+
+    def item_scores(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.zeros([batch["user"].shape[0], self._items])
+
+
+def test_a_constant_scorer_scores_nothing_anywhere(synthetic_data: PreparedDataset) -> None:
+    scorer = Constant(synthetic_data.schema.cardinality("item"))
+    config = EvaluationConfig(ks=(1, 10, 50))
+    result = Evaluator(scorer, synthetic_data, "test", config, ("sampled", "full")).evaluate()
+    ranking = {k: v for k, v in result.metrics.items() if "@" in k}
+    assert len(ranking) == 36
+    assert not any(ranking.values())
+    assert result.metrics["tied_targets/sampled99"] == pytest.approx(1, abs=0.02)
+
+
+def test_popularity_on_the_ncf_split_gives_the_published_numbers(
+    real_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source = ncf_authors.NcfOptions(real_data("ncf-ml-1m"))
+    options = PrepareOptions(split=SplitOptions(method="given"))
+    prepare(ncf_authors.load(source), options, tmp_path / "data")
+    data = PreparedDataset(tmp_path / "data")
+    popularity = Popularity(data, ("train", "validation"))
+    result = Evaluator(popularity, data, "test", EvaluationConfig(), ("sampled",)).evaluate()
+    assert result.metrics["hr@10/sampled99"] == pytest.approx(0.4535, abs=0.002)
+    assert result.metrics["ndcg@10/sampled99"] == pytest.approx(0.2543, abs=0.002)
+    assert result.cards["sampled99"]["users"] == 6040
