@@ -31,7 +31,8 @@ class TrainerConfig:
         xla: Whether to compile the dense part with XLA.
         steps_per_call: Steps between two returns to Python.
         evaluate_epochs: Epochs between two evaluations on validation.
-        monitor: Metric that chooses the best checkpoint and stops early.
+        monitor: Metric that chooses the best checkpoint and stops early; `/sampled` stands for
+            the dataset's frozen candidates, however many.
         patience: Evaluations without a better `monitor` before stopping; 0 never stops early.
         checkpoint_steps: Steps between two checkpoints; 0 leaves it to the clock.
         checkpoint_minutes: Minutes between two checkpoints; 0 leaves it to the steps.
@@ -53,7 +54,7 @@ class TrainerConfig:
     xla: bool = False
     steps_per_call: int = 10
     evaluate_epochs: int = 1
-    monitor: str = "ndcg@10/sampled99"
+    monitor: str = "ndcg@10/sampled"
     patience: int = 0
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 5.0

@@ -230,7 +230,9 @@ class _Writer:
             return draw_negatives(
                 users, touched, self.options.negatives, [self.options.seed, split]
             )
-        targets = self.encoded.lists(np.equal(self.events.split, split), users, self.events.item)
+        assert self.events.split is not None
+        in_split = np.equal(self.events.split, split)
+        targets = self.encoded.lists(in_split, users, self.events.item)
         codes = self.encoded.user_code[users]
         return given_negatives(given, codes, targets, self.events, self.items)
 

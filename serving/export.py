@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.runs import TrainedRun, config_to_json, load_run, schema_sha256
@@ -148,6 +148,8 @@ def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
+    logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on saving help no user
+    tf.get_logger().setLevel("ERROR")
     try:
         if not _MODEL_DIR.value or not _EXPORT_DIR.value:
             raise InputError("--model_dir and --export_dir must be given", action="See --help")

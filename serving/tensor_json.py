@@ -112,10 +112,13 @@ def _floats(leaves: Sequence[Any], dtype: tf.DType) -> np.ndarray:
         if type(leaf) is int and abs(leaf) > largest_integer:
             raise _lossy(leaf, dtype)
     wide = np.array(leaves, np.float64)
-    lost = np.isfinite(wide) & (np.abs(wide) > dtype.max)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(dtype.as_numpy_dtype)
+    # After rounding: the shortest digits of the largest float32 lie above it as a double.
+    lost = np.isfinite(wide) & ~np.isfinite(narrow)
     if lost.any():
         raise _lossy(leaves[int(lost.argmax())], dtype)
-    return wide.astype(dtype.as_numpy_dtype)
+    return narrow
 
 
 def _bytes(leaf: Any) -> bytes:

@@ -232,6 +232,9 @@ class Trainer:
 
 
 def _monitored(metrics: dict[str, float], name: str) -> float:
+    if name.endswith("/sampled"):
+        # However many negatives the dataset's frozen candidates hold.
+        name = next((known for known in metrics if known.startswith(name)), name)
     if name not in metrics:
         raise InputError(
             "trainer.monitor must be a metric that validation measures",

@@ -24,7 +24,10 @@ def pairs(dataset: object) -> list[tuple[int, int]]:
 
 def all_pairs(data: PreparedDataset) -> list[tuple[int, int]]:
     rows = data.read("rows", "train")
-    return sorted(zip(rows["user"], rows["item"], strict=True))  # type: ignore[call-overload]
+    users, items = rows["user"], rows["item"]
+    assert isinstance(users, np.ndarray)
+    assert isinstance(items, np.ndarray)
+    return sorted(zip(users.tolist(), items.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])

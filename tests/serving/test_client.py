@@ -83,7 +83,7 @@ def test_neither_user_nor_history(url: str) -> None:
 
 
 def test_servers_error_is_told(url: str) -> None:
-    with pytest.raises(InputError, match="400: .*k must be at least 1"):
+    with pytest.raises(InputError, match=r"400: .*k must be at least 1"):
         Client(url, "ncf").recommend(1, 0)
     with pytest.raises(InputError, match="404: Servable not found for request: Latest"):
         Client(url, "other").recommend(1, 1)
