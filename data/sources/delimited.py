@@ -223,5 +223,6 @@ def _check_share(
         layout.rule(),
         received=f"{text[:SHOWN_CHARACTERS]!r}; {bad[0].fault}",
         where=f"{name}, line {bad[0].first} ({len(bad):,} of {rows:,} lines are malformed)",
-        action=f"Correct the file, or skip a share of the lines: --max_bad_lines=0.01; now {allowed:g}",
+        action=f"Correct the file, or skip a share of the lines: --max_bad_lines=0.01; "
+        f"now {allowed:g}",
     )
