@@ -13,11 +13,12 @@ import numpy as np
 
 from data.atomic import atomic_folder, write_json
 from data.attributes import write_attributes
-from data.blocks import ColumnData, Ragged, write_split
-from data.candidates import TouchedItems, candidates_sha256, draw_negatives, given_negatives
+from data.blocks import Ragged, write_split
+from data.candidates import TouchedItems
 from data.errors import InputError
 from data.events import SPLITS, TRAIN, Events
 from data.filters import FilterOptions, apply_filters
+from data.frozen import FrozenCandidates
 from data.histories import (
     HISTORIES_BLOCK,
     MAX_SHARDS,
@@ -30,7 +31,7 @@ from data.histories import (
     splits_present,
 )
 from data.interactions import Interactions
-from data.schema import SCHEMA_FILE, Candidates, Feature, Kind, Schema, Split, View
+from data.schema import SCHEMA_FILE, Feature, Kind, Schema, Split, View
 from data.splits import SplitOptions, split_events
 from data.vocabulary import Vocabulary
 
@@ -117,8 +118,9 @@ class _Writer:
         self.events = events
         self.features = self._event_features()
         self.dtypes = {f.name: f.dtype for f in self.features}
-        self.candidates: dict[str, Candidates] = {}
-        self.facts: dict[str, Any] = dict(interactions.facts)
+        self.candidates = FrozenCandidates(
+            interactions, self.encoded, self.users, self.items, options.negatives, options.seed
+        )
 
     def write(self, counts: dict[str, int]) -> Schema:
         """Writes everything but the schema, which it returns."""
@@ -140,13 +142,13 @@ class _Writer:
             name=source.name,
             features=self._unique_features(),
             views=views,
-            candidates=self.candidates,
+            candidates=self.candidates.cards,
             provenance={
                 "files": source.files,
                 "options": source.options | _plain_options(self.options),
                 "tool": TOOL,
             },
-            facts=self.facts | {"preparation": counts},
+            facts=source.facts | self.candidates.facts | {"preparation": counts},
         )
 
     def _event_features(self) -> list[Feature]:
@@ -199,9 +201,10 @@ class _Writer:
         for split in splits_present(self.events):
             name = SPLITS[split]
             self.report(f"writing histories of {name}")
-            data = split_histories(self.encoded, split, partial(self._negatives, split, touched))
+            negatives = partial(self.candidates.negatives, split, touched)
+            data = split_histories(self.encoded, split, negatives)
             if split != TRAIN:
-                self._record_candidates(name, data)
+                self.candidates.record(split, data)
             for key, values in data.items():
                 if isinstance(values, Ragged):
                     longest[key] = max(longest.get(key, 1), int(values.lengths.max(initial=1)))
@@ -216,51 +219,6 @@ class _Writer:
                 max_shards=MAX_SHARDS,
             )
         return View(history_columns(self.events, longest), splits)
-
-    def _given(self, split: int) -> Any:
-        given = self.interactions.candidates
-        if given is None:
-            return None
-        rows = given.filter(given["split"] == SPLITS[split])
-        return rows if len(rows) else None
-
-    def _negatives(self, split: int, touched: TouchedItems, users: np.ndarray) -> Ragged:
-        given = self._given(split)
-        if given is None:
-            return draw_negatives(
-                users, touched, self.options.negatives, [self.options.seed, split]
-            )
-        assert self.events.split is not None
-        in_split = np.equal(self.events.split, split)
-        targets = self.encoded.lists(in_split, users, self.events.item)
-        codes = self.encoded.user_code[users]
-        return given_negatives(given, codes, targets, self.events, self.items)
-
-    def _record_candidates(self, name: str, data: dict[str, ColumnData]) -> None:
-        users, negatives = data["user"], data["negative_item"]
-        targets, seen = data["item"], data["seen_item"]
-        assert isinstance(users, np.ndarray)
-        assert isinstance(negatives, Ragged)
-        assert isinstance(targets, Ragged)
-        assert isinstance(seen, Ragged)
-        drawn = self._given(SPLITS.index(name)) is None
-        self.candidates[name] = Candidates(
-            negatives=int(negatives.lengths.max(initial=0)),
-            sampling="uniform" if drawn else "given",
-            seed=self.options.seed if drawn else None,
-            sha256=candidates_sha256(users, negatives, self.users, self.items),
-        )
-        if self.interactions.oracle is not None:
-            self.report(f"scoring the truth on {name}")
-            self.facts.setdefault("best_scores", {})[name] = self.interactions.oracle.best_scores(
-                name,
-                users,
-                targets,
-                seen,
-                negatives,
-                self.items.raw_ids.to_numpy(),
-                self.users.raw_ids.to_numpy(),
-            )
 
 
 def _plain_options(options: PrepareOptions) -> dict[str, Any]:

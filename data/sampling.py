@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import tensorflow as tf
 
-from data.dataset import Positives
+from data.dataset import Positives, PreparedDataset
 from data.errors import InputError
 from data.pipeline import MASK, Batch
 from data.schema import FIRST_ID, PAD_ID
 
 NEGATIVES = "negative_item"
+NegativeSampling = Literal["uniform", "popularity"]
 
 
 class UniformNegatives:
@@ -127,6 +131,31 @@ class PopularityNegatives:
         below = tf.searchsorted(self._keys, keys, side="left")
         above = tf.searchsorted(self._keys, keys, side="right")
         return tf.reshape(above > below, items.shape)
+
+
+def make_negatives(
+    data: PreparedDataset,
+    splits: Sequence[str],
+    count: int,
+    sampling: NegativeSampling = "uniform",
+    *,
+    exponent: float = 1.0,
+    allow_positives: bool = False,
+) -> UniformNegatives | PopularityNegatives:
+    """Returns a sampler of negatives for training on some splits.
+
+    Args:
+        data: The prepared dataset.
+        splits: Splits that are trained on; popularity is counted in them.
+        count: Negatives of each row.
+        sampling: `uniform` or `popularity`.
+        exponent: Power of an item's count when sampling by popularity.
+        allow_positives: Whether a user's own positives in the splits may be drawn.
+    """
+    positives = None if allow_positives else data.positives(splits)
+    if sampling == "popularity":
+        return PopularityNegatives(positives, data.item_counts(splits), count, exponent)
+    return UniformNegatives(positives, data.schema.cardinality("item"), count)
 
 
 def _with_negatives(batch: Batch, items: tf.Tensor) -> Batch:

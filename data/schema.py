@@ -30,7 +30,7 @@ class Kind(str, Enum):
     USER = "user"
     ITEM = "item"
     TIME = "time"
-    TEXT = "text"  # for people to read, such as a title; stored as an id
+    TEXT = "text"  # for people, such as a title; stored as an id
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,10 @@ class Schema:
 
     def cardinality(self, name: str) -> int:
         """Returns the number of ids of a feature, padding and out-of-vocabulary included."""
-        cardinality = self.feature(name).cardinality
-        if cardinality is None:
-            raise InputError(
-                f"Feature '{name}' must hold ids", received=self.feature(name).kind.value
-            )
-        return cardinality
+        feature = self.feature(name)
+        if feature.cardinality is None:
+            raise InputError(f"Feature '{name}' must hold ids", received=feature.kind.value)
+        return feature.cardinality
 
     def view(self, name: str) -> View:
         """Returns the view called `name`."""
@@ -176,8 +174,8 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of `schema.json`."""
-        body = dataclasses.asdict(self, dict_factory=_plain)
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **body}
+        head = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        return head | dataclasses.asdict(self, dict_factory=_plain)
 
     @staticmethod
     def from_json(value: dict[str, Any], where: object = SCHEMA_FILE) -> Schema:
@@ -186,14 +184,14 @@ class Schema:
         Raises:
             InputError: Another format or version, or a field missing or unknown.
         """
-        if value.get("format") != FORMAT or value.get("format_version") != FORMAT_VERSION:
+        body = dict(value)
+        if (body.pop("format", None), body.pop("format_version", None)) != (FORMAT, FORMAT_VERSION):
             raise InputError(
                 f"The schema must have format '{FORMAT}' and format_version {FORMAT_VERSION}",
                 received=f"{value.get('format')!r}, {value.get('format_version')!r}",
                 where=where,
                 action="Prepare the data again with this version of data.prepare",
             )
-        body = {k: v for k, v in value.items() if k not in ("format", "format_version")}
         try:
             return _parse_schema(body)
         except (KeyError, TypeError, ValueError) as error:
@@ -222,7 +220,7 @@ class Schema:
             value = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError("The schema must be JSON", received=error, where=path) from error
-        return Schema.from_json(value, where=path)
+        return Schema.from_json(value, path)
 
 
 def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -230,24 +228,22 @@ def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _by_name(entries: tuple[Any, ...], name: str, noun: str) -> Any:
-    for entry in entries:
-        if entry.name == name:
-            return entry
-    names = [entry.name for entry in entries]
-    raise InputError(f"The {noun} must exist", received=repr(name), action=nearest(name, names))
+    by_name = {entry.name: entry for entry in entries}
+    if name in by_name:
+        return by_name[name]
+    raise InputError(f"The {noun} must exist", received=repr(name), action=nearest(name, by_name))
+
+
+def _parse_view(view: dict[str, Any]) -> View:
+    splits = {
+        name: Split(**{**split, "shards": tuple(Shard(**shard) for shard in split["shards"])})
+        for name, split in view["splits"].items()
+    }
+    return View(tuple(Column(**column) for column in view["columns"]), splits)
 
 
 def _parse_schema(body: dict[str, Any]) -> Schema:
     features = tuple(Feature(**{**f, "kind": Kind(f["kind"])}) for f in body.pop("features"))
-    views = {
-        name: View(
-            columns=tuple(Column(**column) for column in view["columns"]),
-            splits={
-                split: Split(**{**s, "shards": tuple(Shard(**shard) for shard in s["shards"])})
-                for split, s in view["splits"].items()
-            },
-        )
-        for name, view in body.pop("views").items()
-    }
+    views = {name: _parse_view(view) for name, view in body.pop("views").items()}
     candidates = {k: Candidates(**v) for k, v in body.pop("candidates", {}).items()}
     return Schema(features=features, views=views, candidates=candidates, **body)

@@ -134,7 +134,8 @@ def _given(events: Events, options: SplitOptions) -> np.ndarray:
     if events.split is None:
         raise InputError(
             "The split 'given' needs a source that is already split",
-            action="Name the column with --split_column, or pass another --split",
+            received="a source without a split",
+            action="Pass another --split",
         )
     return events.split
 

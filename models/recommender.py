@@ -1,8 +1,9 @@
 """The base of every model: what it declares, and the one training step.
 
-A step gathers the batch's embedding vectors, takes the gradients of the loss with respect to
-those vectors and to the dense weights, and lets each part's optimizer apply its own. Only the
-middle is compiled when XLA is asked for: lookups, sparse updates and collectives stay outside.
+A step gathers the embedding vectors of the batch's unique rows, takes the gradients of the loss
+with respect to those vectors and to the dense weights, and lets each part's optimizer apply its
+own. Only the middle is compiled when XLA is asked for: lookups, sparse updates and collectives stay
+outside.
 """
 
 from __future__ import annotations
@@ -142,29 +143,32 @@ class Recommender(tf.keras.Model):
     def train_step(self, batch: Batch) -> Losses:
         """Takes one step. Returns scalars to log, float32: losses and gradient norms."""
         assert self._compiled_gradients is not None
-        ids = self.lookups(batch)
-        losses, vector_gradients, dense_gradients = self._compiled_gradients(
-            batch, self.tables.gather(ids)
+        found = self.tables.find(self.lookups(batch))
+        losses, row_gradients, dense_gradients = self._compiled_gradients(
+            batch, self.tables.gather_rows(found), found.places
         )
         if dense_gradients:
             dense_gradients = self.communicator.all_reduce_mean(dense_gradients)
         rate = self.table_rate() if self.table_rate else self.optimizer.learning_rate
         self.optimizer.apply_gradients(zip(dense_gradients, self.trainable_variables, strict=True))
         self.tables.apply_gradients(
-            ids, vector_gradients, tf.cast(rate, tf.float32), self.communicator
+            found, row_gradients, tf.cast(rate, tf.float32), self.communicator
         )
         return losses
 
-    def _gradients(self, batch: Batch, vectors: Vectors) -> tuple[Losses, Vectors, list[tf.Tensor]]:
+    def _gradients(
+        self, batch: Batch, rows: Vectors, places: dict[str, tf.Tensor]
+    ) -> tuple[Losses, Vectors, list[tf.Tensor]]:
         variables = self.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(vectors)
+            tape.watch(rows)
             tape.watch(variables)
-            losses = self.loss_from_vectors(batch, vectors, True)
-        vector_gradients, dense_gradients = tape.gradient(losses["loss"], (vectors, variables))
+            losses = self.loss_from_vectors(batch, self.tables.expand(rows, places), True)
+        row_gradients, dense_gradients = tape.gradient(losses["loss"], (rows, variables))
+        row_gradients = {n: tf.convert_to_tensor(slices) for n, slices in row_gradients.items()}
         losses["gradient_norm/dense"] = tf.linalg.global_norm(dense_gradients)
-        losses["gradient_norm/tables"] = tf.linalg.global_norm(list(vector_gradients.values()))
-        return losses, vector_gradients, dense_gradients
+        losses["gradient_norm/tables"] = tf.linalg.global_norm(list(row_gradients.values()))
+        return losses, row_gradients, dense_gradients
 
     def test_step(self, batch: Batch) -> Losses:
         """Keras's hook for `evaluate`: the loss without a step."""

@@ -15,8 +15,9 @@ class RowUpdate:
     """What one step asks of a table.
 
     Attributes:
-        rows: Row numbers, shape (n,), int32 or int64; unique where the optimizer needs it.
-        gradients: Shape (n, dim), float32.
+        rows: Row numbers without repeats, shape (n,), int32 or int64.
+        gradients: Shape (n, dim), float32, summed over the batch: a non-linear rule applied to
+            one id's gradients in turn would differ.
         learning_rate: Scalar, float32.
         step: Number of this update, from 1, scalar int64.
     """
@@ -31,14 +32,7 @@ Slots = dict[str, tf.Variable]
 
 
 class TableOptimizer(ABC):
-    """Updates some rows of a table in place.
-
-    Attributes:
-        needs_unique_rows: Whether the gradients of equal rows must be summed first, as any
-            non-linear rule demands.
-    """
-
-    needs_unique_rows = True
+    """Updates some rows of a table in place."""
 
     def slot_shapes(self, rows: int, dim: int) -> dict[str, tuple[int, int]]:
         """Returns the shape of each slot of a table, one slot row a table row."""
@@ -56,9 +50,7 @@ class TableOptimizer(ABC):
 
 
 class SGD(TableOptimizer):
-    """Stochastic gradient descent: linear, so equal rows need no summing first."""
-
-    needs_unique_rows = False
+    """Stochastic gradient descent."""
 
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Subtracts the gradients times the learning rate."""

@@ -1,11 +1,14 @@
 """Embedding tables, declared as data; tables of equal width live in one variable.
 
-Legend: n lookups, u unique rows, D width.
+A training step asks for each row once: `find` numbers the batch's unique rows, `gather_rows` reads
+them, `expand` deals them out to the features under the gradient tape (inside XLA, where the sum
+over equal rows that is its gradient costs little), and `apply_gradients` updates them.
+
+Legend: n lookups, u unique rows, N = min(n, rows of the stack), D width.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,74 +16,25 @@ import tensorflow as tf
 
 from data.errors import InputError, nearest
 from models.communicator import Communicator
-from models.table_optimizers import RowUpdate, Slots, TableOptimizer, make_table_optimizer
+from models.table_optimizers import RowUpdate
+from models.table_stack import Part, TableConfig, TableStack
 
-_INIT_CHUNK = 65_536  # rows drawn at a time
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some neighbouring columns of a table that start alike.
-
-    Attributes:
-        name: Name within the table.
-        dim: Number of columns.
-        stddev: Standard deviation of the normal initial values; 0 starts at zero.
-    """
-
-    name: str
-    dim: int
-    stddev: float
+__all__ = ["EmbeddingTables", "Found", "Part", "TableConfig"]
 
 
 @dataclass(frozen=True)
-class TableConfig:
-    """One embedding table.
+class Found:
+    """Where the vectors of a batch are.
 
     Attributes:
-        name: Name of the table.
-        rows: Number of rows.
-        parts: Columns, in order. Vectors that are always looked up together (the GMF and the MLP
-            vector of a user) are parts of one row: one gather, one update.
-        optimizer: Name of the table optimizer.
+        rows: By stack, its unique rows, of shape (N,): static, padded with row 0.
+        counts: By stack, how many of `rows` are real, scalar.
+        places: By feature, the place of each id among `rows`, of the ids' shape, int32.
     """
 
-    name: str
-    rows: int
-    parts: tuple[Part, ...]
-    optimizer: str
-
-    @property
-    def dim(self) -> int:
-        """Width of a row."""
-        return sum(part.dim for part in self.parts)
-
-
-class _Stack(tf.Module):
-    """Tables of one width and one optimizer, one below the other in one variable."""
-
-    def __init__(self, tables: Sequence[TableConfig], seed: int) -> None:
-        super().__init__()
-        self.tables = tuple(tables)
-        self.offsets = {}
-        rows = 0
-        for table in tables:
-            self.offsets[table.name] = rows
-            rows += table.rows
-        self.dim = tables[0].dim
-        self.optimizer: TableOptimizer = make_table_optimizer(tables[0].optimizer)
-        with tf.device("cpu"):
-            values = tf.concat([_initial_rows(table, seed) for table in tables], axis=0)
-        self.variable = tf.Variable(values, trainable=False, name=f"tables_{self.dim}")
-        self.slots: Slots = {}
-
-    def build_slots(self) -> None:
-        """Makes the optimizer's slots, which serving never needs."""
-        shapes = self.optimizer.slot_shapes(self.variable.shape[0], self.dim)
-        self.slots = {
-            name: tf.Variable(tf.fill(shape, self.optimizer.slot_start(name)), trainable=False)
-            for name, shape in shapes.items()
-        }
+    rows: dict[str, tf.Tensor]
+    counts: dict[str, tf.Tensor]
+    places: dict[str, tf.Tensor]
 
 
 class EmbeddingTables(tf.Module):
@@ -99,7 +53,7 @@ class EmbeddingTables(tf.Module):
         by_kind: dict[tuple[int, str], list[TableConfig]] = {}
         for config in configs:
             by_kind.setdefault((config.dim, config.optimizer), []).append(config)
-        self._stacks = [_Stack(tables, seed) for tables in by_kind.values()]
+        self._stacks = [TableStack(tables, seed) for tables in by_kind.values()]
         self._configs = {config.name: config for config in configs}
         self._features = dict(features)
         unknown = set(features.values()) - set(self._configs)
@@ -143,7 +97,7 @@ class EmbeddingTables(tf.Module):
         return {part.name: piece for part, piece in zip(parts, pieces, strict=True)}
 
     def gather(self, ids: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Looks ids up: one gather a stack, however many features there are.
+        """Looks ids up.
 
         Args:
             ids: Ids of any shape by feature.
@@ -152,79 +106,83 @@ class EmbeddingTables(tf.Module):
             Vectors by feature, of the ids' shape with the width appended, float32.
         """
         vectors = {}
+        for name, part in ids.items():
+            stack = self._stack_of(self._features[name])
+            vectors[name] = tf.gather(stack.variable, part + stack.offsets[self._features[name]])
+        return vectors
+
+    def find(self, ids: Mapping[str, tf.Tensor]) -> Found:
+        """Finds the unique rows of a batch, however many features ask for them.
+
+        Args:
+            ids: Ids of any static shape by feature.
+        """
+        found = Found({}, {}, {})
         for stack in self._stacks:
-            mine = self._of_stack(stack, ids)
+            mine = {n: part for n, part in ids.items() if self._features[n] in stack.offsets}
             if not mine:
                 continue
-            found = tf.gather(stack.variable, self._stacked(stack, mine))
-            sizes = [tf.size(part) for part in mine.values()]
-            pieces = tf.split(found, sizes, num=len(mine)) if len(mine) > 1 else [found]
-            for (name, part), piece in zip(mine.items(), pieces, strict=True):
-                shaped = tf.reshape(piece, tf.concat([tf.shape(part), [stack.dim]], axis=0))
-                vectors[name] = tf.ensure_shape(shaped, [*part.shape, stack.dim])
-        return vectors
+            rows = tf.concat([self._rows_of(stack, n, part) for n, part in mine.items()], axis=0)
+            unique, places = tf.unique(rows)  # (u,), (n,)
+            most = min(rows.shape[0], stack.variable.shape[0])
+            count = tf.size(unique)
+            found.rows[stack.key] = tf.ensure_shape(tf.pad(unique, [[0, most - count]]), [most])
+            found.counts[stack.key] = count
+            start = 0
+            for name, part in mine.items():
+                size = part.shape.num_elements()
+                found.places[name] = tf.reshape(places[start : start + size], part.shape)
+                start += size
+        return found
+
+    def gather_rows(self, found: Found) -> dict[str, tf.Tensor]:
+        """Returns the vectors of the unique rows by stack: shape (N, D), float32."""
+        return {
+            stack.key: tf.gather(stack.variable, found.rows[stack.key])
+            for stack in self._stacks
+            if stack.key in found.rows
+        }
+
+    def expand(
+        self, vectors: Mapping[str, tf.Tensor], places: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Deals the vectors of `gather_rows` out to the features: what `gather` returns."""
+        return {
+            name: tf.gather(vectors[self._stack_of(self._features[name]).key], place)
+            for name, place in places.items()
+        }
 
     def apply_gradients(
         self,
-        ids: Mapping[str, tf.Tensor],
+        found: Found,
         gradients: Mapping[str, tf.Tensor],
         learning_rate: tf.Tensor,
         communicator: Communicator,
     ) -> None:
-        """Updates the looked-up rows.
+        """Updates the batch's unique rows.
 
         Args:
-            ids: What `gather` was given.
-            gradients: Gradients of the vectors that `gather` returned.
+            found: What `find` returned.
+            gradients: By stack, gradients of the vectors that `gather_rows` returned.
             learning_rate: Scalar, float32.
             communicator: Other processes, whose gradients are averaged with these.
         """
         step = self.updates.assign_add(1)
         for stack in self._stacks:
-            mine = self._of_stack(stack, ids)
-            if not mine:
+            if stack.key not in found.rows:
                 continue
-            rows = self._stacked(stack, mine)
-            flat = [tf.reshape(gradients[name], [-1, stack.dim]) for name in mine]
-            values = tf.concat(flat, axis=0) if len(flat) > 1 else flat[0]
-            if stack.optimizer.needs_unique_rows or communicator.size > 1:
-                rows, values = _summed_by_row(rows, values)
+            count = found.counts[stack.key]
+            rows, values = found.rows[stack.key][:count], gradients[stack.key][:count]
             if communicator.size > 1:
                 rows = communicator.all_gather(rows)
                 values = communicator.all_gather(values) / communicator.size
-                rows, values = _summed_by_row(rows, values)
-            stack.optimizer.apply(
-                stack.variable, stack.slots, RowUpdate(rows, values, learning_rate, step)
-            )
+                rows, places = tf.unique(rows)
+                values = tf.math.unsorted_segment_sum(values, places, tf.size(rows))
+            update = RowUpdate(rows, values, learning_rate, step)
+            stack.optimizer.apply(stack.variable, stack.slots, update)
 
-    def _stack_of(self, table: str) -> _Stack:
+    def _stack_of(self, table: str) -> TableStack:
         return next(stack for stack in self._stacks if table in stack.offsets)
 
-    def _of_stack(self, stack: _Stack, ids: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {n: part for n, part in ids.items() if self._features[n] in stack.offsets}
-
-    def _stacked(self, stack: _Stack, ids: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the rows of `stack.variable` that the features' ids mean, shape (n,)."""
-        flat = [
-            tf.reshape(part, [-1]) + stack.offsets[self._features[name]]
-            for name, part in ids.items()
-        ]
-        return tf.concat(flat, axis=0) if len(flat) > 1 else flat[0]
-
-
-def _summed_by_row(rows: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    unique, index = tf.unique(rows)  # (u,), (n,)
-    return unique, tf.math.unsorted_segment_sum(values, index, tf.size(unique))
-
-
-def _initial_rows(table: TableConfig, seed: int) -> tf.Tensor:
-    """Returns initial values of shape (rows, D), a function of (seed, table, row) only."""
-    name_seed = zlib.crc32(table.name.encode()) & 0x7FFFFFFF
-    scale = tf.concat([tf.fill([part.dim], part.stddev) for part in table.parts], axis=0)
-    key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int32), name_seed)
-    chunks = []
-    for chunk in range(-(-table.rows // _INIT_CHUNK)):
-        chunk_key = tf.random.experimental.stateless_fold_in(key, chunk)
-        rows = min(_INIT_CHUNK, table.rows - chunk * _INIT_CHUNK)
-        chunks.append(tf.random.stateless_normal([_INIT_CHUNK, table.dim], chunk_key)[:rows])
-    return tf.concat(chunks, axis=0) * scale
+    def _rows_of(self, stack: TableStack, feature: str, ids: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(ids, [-1]) + stack.offsets[self._features[feature]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator
 from trainers.reporting import Reporter
 from trainers.schedules import make_dense_optimizer, make_table_schedule
+from trainers.selection import judge
 
 
 class StoppedError(Exception):
@@ -195,12 +195,7 @@ class Trainer:
         state = self.state
         metrics = evaluator.evaluate().metrics
         self.reporter.evaluation(state.step, "validation", metrics)
-        value = _monitored(metrics, self._config.monitor)
-        if math.isfinite(value) and value > state.best_value:
-            state.best_value, state.best_step = value, state.step
-            state.evaluations_since_best = 0
-        else:
-            state.evaluations_since_best += 1
+        value = judge(state, metrics, self._config.monitor)
         self.reporter.line(
             f"epoch {state.epoch}/{self._config.epochs}  validation {self._config.monitor} "
             f"{value:.4f}  best {state.best_value:.4f} at step {state.best_step}"
@@ -229,19 +224,6 @@ class Trainer:
 
     def _ask_to_stop(self) -> None:
         self._asked_to_stop = True
-
-
-def _monitored(metrics: dict[str, float], name: str) -> float:
-    if name.endswith("/sampled"):
-        # However many negatives the dataset's frozen candidates hold.
-        name = next((known for known in metrics if known.startswith(name)), name)
-    if name not in metrics:
-        raise InputError(
-            "trainer.monitor must be a metric that validation measures",
-            received=repr(name),
-            action=f"Measured: {', '.join(sorted(metrics))}",
-        )
-    return metrics[name]
 
 
 @contextmanager

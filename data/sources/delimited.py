@@ -8,84 +8,17 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 import polars as pl
 
 from data.errors import InputError
+from data.sources.iso_times import iso_microseconds
+from data.sources.layout import DATETIME, IGNORED, NUMBER, Layout
 
-MAX_INT64 = 2**63 - 1
 SHOWN_CHARACTERS = 200  # of a malformed line
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a field must hold: `parse` raises ValueError for a text that is something else."""
-
-    expected: str
-    dtype: pl.DataType
-    parse: Callable[[str], object]
-    required: bool = True
-
-
-def _integer(text: str) -> int:
-    value = int(text)
-    if abs(value) > MAX_INT64 or "_" in text:
-        raise ValueError(text)
-    return value
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value) or "_" in text:
-        raise ValueError(text)
-    return value
-
-
-def _present(text: str) -> str:
-    if not text:
-        raise ValueError(text)
-    return text
-
-
-def _datetime(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-INTEGER = Kind("an integer", pl.Int64(), _integer)
-NUMBER = Kind("a finite number", pl.Float32(), _finite)
-TEXT = Kind("a text that is not empty", pl.String(), _present)
-DATETIME = Kind("an ISO 8601 date or time", pl.String(), _datetime)
-OPTIONAL_TEXT = Kind("a text", pl.String(), str, required=False)
-IGNORED = Kind("anything", pl.String(), str, required=False)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a file's lines are laid out.
-
-    Attributes:
-        fields: What each field of a line holds, by name, in the file's order.
-        separator: One character between fields.
-        shown_separator: The separator as the file's makers wrote it, for messages.
-        quote: Quoting character, or None.
-        header: Whether the first line holds names.
-    """
-
-    fields: Mapping[str, Kind]
-    separator: str
-    shown_separator: str | None = None
-    quote: str | None = None
-    header: bool = False
-
-    def rule(self) -> str:
-        """Returns what a line must hold, in words."""
-        shown = (self.shown_separator or self.separator).replace("\t", "<TAB>")
-        used = [f"{n} {k.expected}" for n, k in self.fields.items() if k is not IGNORED]
-        return f"Each line must read {shown.join(self.fields)} with {', '.join(used)}"
 
 
 @dataclass(frozen=True)
@@ -121,24 +54,31 @@ def read_delimited(
         InputError: Text that is not UTF-8, no line of data, or more malformed lines than allowed.
     """
     try:
-        frame = _parse(content, layout)
-        if not frame.is_empty() and _is_clean(frame, layout):
-            return frame, 0
-        reason = "a value that is missing or not finite"
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        return _parse(content, layout), 0
+    except (pl.exceptions.PolarsError, ValueError):
+        pass  # and find the lines at fault
     lines = list(io.StringIO(decode_text(content, name), newline="\n"))
     blank = {number for number, line in enumerate(lines, 1) if not line.strip()}
     rows = len(lines) - len(blank) - layout.header
     if rows <= 0:
         raise InputError("The file must hold at least one line of data", where=name)
     bad = _find_bad_lines(lines, layout)
-    _check_share(bad, rows, lines, name, layout, max_bad_lines)
-    if not bad and not blank:
-        raise InputError(layout.rule(), received=reason, where=name)
-    dropped = blank.union(*(range(line.first, line.last + 1) for line in bad))
-    kept = "".join(line for number, line in enumerate(lines, 1) if number not in dropped)
-    return _parse(kept.encode(), layout), len(bad)
+    # An open quote runs over many lines: all of them are lost, so all of them count.
+    skipped = {n for line in bad for n in range(line.first, line.last + 1)} - blank
+    if len(skipped) > max_bad_lines * rows:
+        raise InputError(
+            layout.rule(),
+            received=_shown(bad[0], lines, layout),
+            where=f"{name}, line {bad[0].first} ({len(skipped):,} of {rows:,} lines are malformed)",
+            action="Correct the file, or skip a share of the lines: --max_bad_lines=0.01; "
+            f"now {max_bad_lines:g}",
+        )
+    kept = "".join(line for n, line in enumerate(lines, 1) if n not in blank | skipped)
+    try:
+        return _parse(kept.encode(), layout), len(skipped)
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(layout.rule(), received=reason, where=name) from error
 
 
 def decode_text(content: bytes, name: str, encoding: str = "utf-8") -> str:
@@ -155,52 +95,86 @@ def decode_text(content: bytes, name: str, encoding: str = "utf-8") -> str:
             f"The file must be {encoding} text",
             received=f"byte 0x{content[error.start]:02x}",
             where=f"{name}, line {line}",
-            action="Pass its true encoding, such as --encoding=latin-1, or convert it: "
-            "iconv -f latin1 -t utf-8",
+            action="Convert it, such as: iconv -f latin1 -t utf-8 FILE > NEW_FILE",
         ) from error
 
 
 def _parse(content: bytes, layout: Layout) -> pl.DataFrame:
-    used = [n for n, kind in enumerate(layout.fields.values()) if kind is not IGNORED]
-    return pl.read_csv(
+    """Returns the fields that are used; raises ValueError or a PolarsError where one is wrong."""
+    fields = {name: kind for name, kind in layout.fields.items() if kind is not IGNORED}
+    # The header is passed over: the fields' names are ours, not the file's.
+    frame = pl.read_csv(
         content,
-        has_header=layout.header,
-        columns=used,
+        has_header=False,
+        skip_rows=int(layout.header),
+        columns=[n for n, name in enumerate(layout.fields) if name in fields],
         separator=layout.separator,
         quote_char=layout.quote,
         schema={name: kind.dtype for name, kind in layout.fields.items()},
     )
+    times = [name for name, kind in fields.items() if kind is DATETIME]
+    frame = frame.with_columns(iso_microseconds(frame[name]) for name in times)
+    if frame.is_empty():
+        raise ValueError("no line of data")
+    for name, kind in fields.items():
+        values = frame[name]
+        if (kind.required and values.null_count()) or (
+            kind is NUMBER and not values.is_finite().all()
+        ):
+            raise ValueError(f"field '{name}': a value that is not {kind.expected}")
+    return frame
 
 
-def _is_clean(frame: pl.DataFrame, layout: Layout) -> bool:
-    checks = []
-    for name, kind in layout.fields.items():
-        if kind.required:
-            checks.append(pl.col(name).is_not_null().all())
-        if kind is NUMBER:
-            checks.append(pl.col(name).is_finite().all())
-    return all(frame.select(check.alias(str(n)) for n, check in enumerate(checks)).row(0))
+def records(
+    lines: Iterator[str], separator: str, quote: str | None
+) -> Iterator[tuple[int, int, list[str] | str]]:
+    """Yields first line, last line, and fields of each record, or what keeps it from being read."""
+    reader = csv.reader(
+        lines,
+        delimiter=separator,
+        quotechar=quote,
+        quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
+    )
+    last = 0
+    while True:
+        values: list[str] | str
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # such as a quote that stays open for very long
+            values = str(error)
+        first, last = last + 1, reader.line_num
+        yield first, last, values
 
 
 def _find_bad_lines(lines: list[str], layout: Layout) -> list[BadLine]:
-    reader = csv.reader(
-        iter(lines),
-        delimiter=layout.separator,
-        quotechar=layout.quote,
-        quoting=csv.QUOTE_NONE if layout.quote is None else csv.QUOTE_MINIMAL,
-    )
     bad: list[BadLine] = []
-    last = 0
-    for values in reader:
-        first, last = last + 1, reader.line_num
+    for first, last, values in records(iter(lines), layout.separator, layout.quote):
         is_header = layout.header and first == 1
-        fault = None if is_header or not "".join(values).strip() else _fault(values, layout)
+        if is_header or not "".join(values).strip():
+            continue
+        text = "".join(lines[first - 1 : last])
+        fault = _quote_fault(text, layout) or _fault(values, layout)
         if fault is not None:
             bad.append(BadLine(first, last, fault))
     return bad
 
 
-def _fault(values: list[str], layout: Layout) -> str | None:
+def _quote_fault(text: str, layout: Layout) -> str | None:
+    if layout.quote is None or layout.quote not in text:
+        return None
+    quote, separator = re.escape(layout.quote), re.escape(layout.separator)
+    inside = f"(?:[^{quote}]|{quote}{quote})*"
+    whole = rf"(?:^|(?<={separator})){quote}{inside}{quote}(?={separator}|\r?\n?\Z)"
+    if layout.quote in re.sub(whole, "", text):
+        return f"a {layout.quote} that is not closed, or inside a field without quotes"
+    return None
+
+
+def _fault(values: list[str] | str, layout: Layout) -> str | None:
+    if isinstance(values, str):
+        return values
     if len(values) != len(layout.fields):
         return f"{len(values)} of {len(layout.fields)} fields"
     for value, (name, kind) in zip(values, layout.fields.items(), strict=True):
@@ -211,18 +185,8 @@ def _fault(values: list[str], layout: Layout) -> str | None:
     return None
 
 
-def _check_share(
-    bad: list[BadLine], rows: int, lines: list[str], name: str, layout: Layout, allowed: float
-) -> None:
-    if len(bad) <= allowed * rows:
-        return
-    text = "".join(lines[bad[0].first - 1 : bad[0].last]).rstrip("\r\n")
+def _shown(bad: BadLine, lines: list[str], layout: Layout) -> str:
+    text = "".join(lines[bad.first - 1 : bad.last]).rstrip("\r\n")
     if layout.shown_separator:
         text = text.replace(layout.separator, layout.shown_separator)
-    raise InputError(
-        layout.rule(),
-        received=f"{text[:SHOWN_CHARACTERS]!r}; {bad[0].fault}",
-        where=f"{name}, line {bad[0].first} ({len(bad):,} of {rows:,} lines are malformed)",
-        action=f"Correct the file, or skip a share of the lines: --max_bad_lines=0.01; "
-        f"now {allowed:g}",
-    )
+    return f"{text[:SHOWN_CHARACTERS]!r}; {bad.fault}"

@@ -13,18 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from data.interactions import Interactions
-from data.sources.delimited import (
-    IGNORED,
-    INTEGER,
-    NUMBER,
-    OPTIONAL_TEXT,
-    TEXT,
-    Kind,
-    Layout,
-    decode_text,
-    read_delimited,
-)
+from data.sources.delimited import decode_text, read_delimited
 from data.sources.files import SourceFiles
+from data.sources.layout import IGNORED, INTEGER, NUMBER, OPTIONAL_TEXT, TEXT, Kind, Layout
 
 AGE_GROUPS = (1, 18, 25, 35, 45, 50, 56)  # first year of each, as in MovieLens-1M
 GENRES_100K = [
@@ -147,7 +138,7 @@ def _read_100k(reader: _Reader) -> Tables:
     ).list.drop_nulls()
     return (
         events,
-        users.with_columns(age_group(pl.col("age"))),
+        users.with_columns(age=age_group(pl.col("age"))),
         items.select("item", "title", year_of_title(pl.col("title")).alias("year"), genres=genres),
     )
 

@@ -16,8 +16,9 @@ import polars as pl
 
 from data.errors import InputError
 from data.interactions import Interactions
-from data.sources.delimited import IGNORED, INTEGER, NUMBER, Kind, Layout, read_delimited
+from data.sources.delimited import read_delimited
 from data.sources.files import SourceFiles
+from data.sources.layout import IGNORED, INTEGER, NUMBER, Kind, Layout
 
 TRAIN, TEST, NEGATIVE = ".train.rating", ".test.rating", ".test.negative"
 NEGATIVE_LINE = r"^\(\d+,\d+\)(\t\d+)+\s*$"
@@ -117,11 +118,23 @@ def _negatives(files: SourceFiles, name: str, test: pl.DataFrame) -> pl.DataFram
 
 
 def _check_pairs(table: pl.DataFrame, test: pl.DataFrame, name: str) -> None:
-    unknown = table.with_row_index("line", 1).join(test, on=["user", "item"], how="anti")
-    if len(unknown):
-        line, user, item = unknown.select("line", "user", "item").row(0)
+    keys = ["user", "item"]
+    lines = table.with_row_index("line", 1)
+    unknown = lines.join(test, on=keys, how="anti")
+    twice = lines.filter(pl.struct(keys).is_duplicated())
+    for wrong in (unknown, twice):
+        if len(wrong):
+            line, user, item = wrong.select("line", *keys).row(-1)
+            raise InputError(
+                "Each line of negatives must belong to a pair of the test file, each to another",
+                received=f"user {user}, item {item}",
+                where=f"{name}, line {line}",
+            )
+    without = test.join(table, on=keys, how="anti")
+    if len(without):
+        user, item = without.select(keys).row(0)
         raise InputError(
-            "Each line of negatives must belong to a pair of the test file",
-            received=f"user {user}, item {item}",
-            where=f"{name}, line {line}",
+            "Each pair of the test file must have a line of negatives",
+            received=f"none for user {user}, item {item} ({len(without):,} pairs have none)",
+            where=name,
         )

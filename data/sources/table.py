@@ -12,17 +12,8 @@ import polars as pl
 
 from data.errors import InputError, nearest
 from data.interactions import Interactions
-from data.sources.delimited import (
-    DATETIME,
-    IGNORED,
-    INTEGER,
-    NUMBER,
-    TEXT,
-    Kind,
-    Layout,
-    decode_text,
-    read_delimited,
-)
+from data.sources.delimited import decode_text, read_delimited, records
+from data.sources.layout import DATETIME, IGNORED, INTEGER, NUMBER, TEXT, Kind, Layout
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 PARQUET = ".parquet"
@@ -95,42 +86,51 @@ def load(options: TableOptions) -> Interactions:
 
 
 def _check_columns(known: list[str], options: TableOptions) -> None:
-    for ours, theirs in options.columns().items():
-        if known.count(theirs) != 1:
-            twice = "twice" if theirs in known else "not at all"
+    columns = options.columns()
+    for ours, theirs in columns.items():
+        times = known.count(theirs)
+        if times != 1:
             raise InputError(
                 f"The column of --{ours}_column must be in the file once",
-                received=f"{theirs!r}, {twice}",
+                received=f"{theirs!r}, {f'{times} times' if times else 'not at all'}",
                 where=options.source,
-                action=nearest(theirs, set(known)),
+                action="Rename one of them" if times else nearest(theirs, set(known)),
+            )
+        if list(columns.values()).count(theirs) > 1:
+            raise InputError(
+                "Each column of the file may be used once",
+                received=f"{theirs!r} for " + ", ".join(o for o in columns if columns[o] == theirs),
+                action=f"Correct --{ours}_column",
             )
 
 
 def _read_text(content: bytes, separator: str, options: TableOptions) -> tuple[pl.DataFrame, int]:
     name = options.source.name
     head = content[: content.find(b"\n") + 1] or content
-    header = next(csv.reader(io.StringIO(decode_text(head, name)), delimiter=separator))
-    header = [column.strip().lstrip("\ufeff") for column in header]
+    # utf-8-sig: a byte-order mark, as spreadsheets write, is no part of the first name.
+    text = decode_text(head, name, "utf-8-sig")
+    header = [column.strip() for column in next(csv.reader([text], delimiter=separator))]
     _check_columns(header, options)
     sample = _sample(content, separator, name, header)
     ours = {theirs: ours for ours, theirs in options.columns().items()}
     fields: dict[str, Kind] = {}
-    for column in header:
-        kind = _kind(ours[column], sample[column]) if column in ours else IGNORED
-        fields[ours.get(column, f"ignored {column} {len(fields)}")] = kind
+    for position, column in enumerate(header, 1):
+        if column in ours:
+            fields[ours[column]] = _kind(ours[column], sample[column])
+        else:
+            # Two columns may have one name, or an ignored one the name of ours.
+            taken = column in fields or column in ours.values()
+            fields[f"{column} #{position}" if taken else column] = IGNORED
     layout = Layout(fields, separator, quote='"', header=True)
     frame, skipped = read_delimited(content, name, layout, options.max_bad_lines)
-    frame = frame.select(list(options.columns()))
-    if "time" in fields and fields["time"] is DATETIME:
-        frame = frame.with_columns(_microseconds(pl.col("time")))
-    return frame, skipped
+    return frame.select(list(options.columns())), skipped
 
 
 def _sample(content: bytes, separator: str, name: str, header: list[str]) -> dict[str, list[str]]:
     lines = content.split(b"\n", _SAMPLED_LINES + 1)[: _SAMPLED_LINES + 1]
     text = decode_text(b"\n".join(lines), name)
-    rows = list(csv.reader(io.StringIO(text), delimiter=separator))[1:]
-    whole = [row for row in rows if len(row) == len(header)]
+    rows = [values for _, _, values in records(io.StringIO(text), separator, '"')][1:]
+    whole = [row for row in rows if not isinstance(row, str) and len(row) == len(header)]
     return {column: [row[i] for row in whole] for i, column in enumerate(header)}
 
 
@@ -148,11 +148,6 @@ def _is_integer(text: str) -> bool:
     # A leading zero is part of the id: 007 and 7 are two items.
     digits = text.removeprefix("-")
     return digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
-
-
-def _microseconds(times: pl.Expr) -> pl.Expr:
-    parsed = times.str.replace("Z$", "+00:00").str.to_datetime(time_unit="us", time_zone="UTC")
-    return parsed.dt.epoch("us")
 
 
 def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
@@ -178,15 +173,16 @@ def _checked(values: pl.Series, ours: str, theirs: str, source: Path) -> pl.Seri
         values = values.cast(pl.Datetime("us")).dt.epoch("us")
     if ours == "rating" and values.dtype.is_numeric():
         values = values.cast(pl.Float32)
-    allowed = {
-        "user": values.dtype.is_integer() or values.dtype == pl.String,
-        "item": values.dtype.is_integer() or values.dtype == pl.String,
-        "rating": values.dtype == pl.Float32,
-        "time": values.dtype.is_integer(),
-    }
-    if not allowed[ours]:
+    ids = ("integers or text", values.dtype.is_integer() or values.dtype == pl.String)
+    expected, allowed = {
+        "user": ids,
+        "item": ids,
+        "rating": ("numbers", values.dtype == pl.Float32),
+        "time": ("integers, dates or times", values.dtype.is_integer()),
+    }[ours]
+    if not allowed:
         raise InputError(
-            f"The {ours} column must hold {'numbers' if ours == 'rating' else 'integers or text'}",
+            f"The {ours} column must hold {expected}",
             received=values.dtype,
             where=where,
         )

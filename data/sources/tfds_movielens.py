@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import polars as pl
 
 from data.errors import InputError
@@ -14,6 +17,8 @@ BUILDERS = {
     "movielens_25m": "movielens/25m-ratings",
     "movielens_latest": "movielens/latest-small-ratings",
 }
+HOST = "https://files.grouplens.org"  # from which the builders download
+_PATIENCE = 10  # seconds
 
 
 def load(dataset: str) -> Interactions:
@@ -23,22 +28,14 @@ def load(dataset: str) -> Interactions:
         dataset: A key of `BUILDERS`.
 
     Raises:
-        InputError: The dataset is neither in the builder's folder nor to be downloaded.
+        InputError: The dataset is neither in the builder's folder nor to be downloaded, or a
+            package that the builder needs is missing.
     """
     # Here, as its import takes seconds that no other source needs to spend.
     import tensorflow_datasets as tfds
 
     builder = tfds.builder(BUILDERS[dataset])
-    try:
-        builder.download_and_prepare()
-    except Exception as error:
-        # The downloader raises what its HTTP client raises, whatever that is today.
-        raise InputError(
-            f"{BUILDERS[dataset]} must be in {builder.data_dir} or be downloadable",
-            received=f"no network, or a failed download: {type(error).__name__}: {error}",
-            action=f"Download MovieLens yourself and pass --source=FOLDER_OR_ZIP "
-            f"with --dataset={dataset}",
-        ) from error
+    _download(builder, dataset)
     columns = tfds.as_numpy(builder.as_dataset(split="train", batch_size=-1))
     events = pl.DataFrame(
         {
@@ -50,3 +47,34 @@ def load(dataset: str) -> Interactions:
     )
     version = str(builder.info.version)
     return Interactions(dataset, events, options={"tfds": f"{BUILDERS[dataset]}:{version}"})
+
+
+def _download(builder: Any, dataset: str) -> None:
+    instead = f"download MovieLens yourself and pass --source=FOLDER_OR_ZIP --dataset={dataset}"
+    try:
+        _check_network(builder)
+        builder.download_and_prepare()
+    except ImportError as error:
+        raise InputError(
+            "tensorflow-datasets must find the packages that it needs",
+            received=error,
+            action=f"Run pip install {error.name}, or {instead}",
+        ) from error
+    except Exception as error:
+        # The downloader raises what its HTTP client raises, whatever that is today.
+        raise InputError(
+            f"{BUILDERS[dataset]} must be in {builder.data_dir} or be downloadable",
+            received=f"no network, or a failed download: {type(error).__name__}: {error}",
+            action=f"Offline, {instead}",
+        ) from error
+
+
+def _check_network(builder: Any) -> None:
+    """Fails within seconds where the builder would try again for minutes."""
+    prepared = Path(builder.data_dir)
+    archives = (prepared.parents[2] / "downloads").glob("*.zip")
+    if (prepared / "dataset_info.json").exists() or any(archives):
+        return
+    import requests
+
+    requests.head(HOST, timeout=_PATIENCE)

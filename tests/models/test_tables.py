@@ -45,6 +45,20 @@ def numpy_step(
     table[rows] -= RATE * step
 
 
+def step(
+    tables: EmbeddingTables, ids: dict[str, np.ndarray], gradients: dict[str, np.ndarray]
+) -> None:
+    """Takes a step that has the given gradients of the looked-up vectors."""
+    found = tables.find({name: tf.constant(part, tf.int32) for name, part in ids.items()})
+    rows = tables.gather_rows(found)
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        vectors = tables.expand(rows, found.places)
+        loss = sum(tf.reduce_sum(vectors[name] * gradients[name]) for name in ids)
+    of_rows = {k: tf.convert_to_tensor(v) for k, v in tape.gradient(loss, rows).items()}
+    tables.apply_gradients(found, of_rows, tf.constant(RATE), Communicator())
+
+
 @pytest.mark.parametrize("optimizer", sorted(TABLE_OPTIMIZERS))
 def test_fused_update_equals_a_dense_numpy_step(optimizer: str) -> None:
     tables = make(optimizer)
@@ -67,12 +81,7 @@ def test_fused_update_equals_a_dense_numpy_step(optimizer: str) -> None:
         np.add.at(dense, ids["user"], gradients["user"])
         np.add.at(dense, ids["item"].ravel() + 10, gradients["item"].reshape(-1, 4))
         numpy_step(optimizer, expected, slots, dense, t)
-        tables.apply_gradients(
-            {k: tf.constant(v, tf.int32) for k, v in ids.items()},
-            {k: tf.constant(v) for k, v in gradients.items()},
-            tf.constant(RATE),
-            Communicator(),
-        )
+        step(tables, ids, gradients)
     found = np.concatenate([tables.rows("user"), tables.rows("item")])
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
 
@@ -81,8 +90,8 @@ def test_fused_update_equals_a_dense_numpy_step(optimizer: str) -> None:
 def test_a_step_touches_only_the_batch_rows(optimizer: str) -> None:
     tables = make(optimizer)
     before = tables.rows("item").numpy()
-    ids = {"item": tf.constant([3, 5])}
-    tables.apply_gradients(ids, {"item": tf.ones([2, 4])}, tf.constant(RATE), Communicator())
+    ids = {"item": np.array([3, 5])}
+    step(tables, ids, {"item": np.ones([2, 4], np.float32)})
     changed = np.flatnonzero((tables.rows("item").numpy() != before).any(1))
     np.testing.assert_array_equal(changed, [3, 5])
 
@@ -93,6 +102,12 @@ def test_gather_keeps_shapes_and_tables_apart() -> None:
     vectors = tables.gather(ids)
     np.testing.assert_array_equal(vectors["user"], tables.rows("user").numpy()[[1, 2]])
     np.testing.assert_array_equal(vectors["item"], tables.rows("item").numpy()[ids["item"]])
+    found = tables.find(ids)
+    expanded = tables.expand(tables.gather_rows(found), found.places)
+    for name, expected in vectors.items():
+        np.testing.assert_array_equal(expanded[name], expected)
+    assert {k: v.shape for k, v in found.rows.items()} == {"sgd_4": (8,)}
+    assert int(found.counts["sgd_4"]) == 6
 
 
 def test_initial_values_depend_on_seed_table_and_row_only() -> None:

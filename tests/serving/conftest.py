@@ -27,7 +27,6 @@ from configs.runs import (
 )
 from data.atomic import write_json
 from data.dataset import PreparedDataset
-from models.ncf import Variant
 from models.saving import save_weights
 from serving.export import export
 from serving.model_manager import ModelManager
@@ -132,7 +131,7 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
-def save_run(data: PreparedDataset, folder: Path, variant: Variant) -> Path:
+def save_run(data: PreparedDataset, folder: Path, variant: str) -> Path:
     """Writes a finished run of random weights, wide enough that no two scores are equal."""
     base = recipe("ncf", "tiny")
     config = replace(base, model=replace(base.model, variant=variant, stddev=0.5))

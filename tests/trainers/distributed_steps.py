@@ -1,0 +1,53 @@
+"""Takes some steps on each rank's share of fixed global batches and saves the weights.
+
+Started by test_distributed.py, alone or under horovodrun: DATA OUT GLOBAL_BATCH OPTIMIZER.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
+from configs.base import EvaluationConfig
+from configs.registry import build_model, recipe
+from data.dataset import PreparedDataset
+from data.pipeline import make_dataset
+from trainers.distributed import make_communicator
+from trainers.evaluation import Evaluator
+
+STEPS = 20
+
+
+def main() -> None:
+    """Trains, evaluates, and lets rank 0 write what it holds."""
+    data, out, size = PreparedDataset(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    config = recipe("ncf", "tiny")
+    settings = replace(config.model, table_optimizer=sys.argv[4])
+    communicator = make_communicator()
+    model = build_model(replace(config, model=settings), data.schema)
+    model.prepare_training(tf.keras.optimizers.Adam(0.01), communicator=communicator)
+    communicator.broadcast(model.variables)
+    share = size // communicator.size
+    mine = slice(communicator.rank * share, (communicator.rank + 1) * share)
+    reading = model.reading(("train",), size)
+    batches = make_dataset(data, reading, model.transforms(data, ("train",), True), seed=1)
+    step = tf.function(model.train_step)
+    for batch in batches.take(STEPS):
+        step({name: values[mine] for name, values in batch.items()})
+    evaluation = EvaluationConfig(batch_size=37)
+    result = Evaluator(
+        model, data, "test", evaluation, ("sampled", "full"), communicator
+    ).evaluate()
+    if communicator.rank == 0:
+        tables = {name: model.tables.rows(name).numpy() for name in ("user", "item")}
+        dense = {f"dense{n}": v.numpy() for n, v in enumerate(model.trainable_variables)}
+        np.savez(out, **tables, **dense, metrics=np.array(list(result.metrics.values())))
+
+
+if __name__ == "__main__":
+    main()
