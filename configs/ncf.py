@@ -52,12 +52,12 @@ def ml_1m_mf() -> RunConfig:
     return RunConfig(
         model_name="ncf",
         recipe="ml_1m_mf",
-        model=NCFConfig(variant="mf", gmf_dim=192, negatives=8, stddev=0.1, l2=0.0025),
+        model=NCFConfig(variant="mf", gmf_dim=192, negatives=8, stddev=0.1, l2=0.0035),
         trainer=TrainerConfig(
             fit_on=("train", "validation"),
-            epochs=16,
+            epochs=24,
             learning_rate=0.001,
-            table_learning_rate=0.004,
+            table_learning_rate=0.003,
             schedule="linear",
             xla=True,
         ),

@@ -7,7 +7,7 @@ the trainer's scores with it. Signatures (`saved_model_cli show --dir EXPORT/1 -
 
   recommend_user   user, k -> items, scores, is_popular, unknown_share (also the default)
   recommend        user, history, exclude, k, exclude_seen -> the same
-  score            user, item -> probability, logit
+  score            user, item -> probability, logit, is_known
 """
 
 from __future__ import annotations

@@ -128,10 +128,13 @@ class RecommendGraph(tf.Module):
         }
 
     def score(self, user: tf.Tensor, item: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the probability that each user takes each item, shape (B,), and its logit."""
-        batch = {"user": self.user_ids.encode(user)}
-        logit = self._pair_scores(batch, self.item_ids.encode(item)[:, None])[:, 0]
-        return {"probability": tf.sigmoid(logit), "logit": logit}
+        """Returns, each of shape (B,): the probability that the user takes the item, its logit,
+        and whether training knows both.
+        """
+        users, items = self.user_ids.encode(user), self.item_ids.encode(item)
+        logit = self._pair_scores({"user": users}, items[:, None])[:, 0]
+        known = (users >= FIRST_ID) & (items >= FIRST_ID)
+        return {"probability": tf.sigmoid(logit), "logit": logit, "is_known": known}
 
     def recommend_user(self, user: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommends to known users, without the items that they have seen."""

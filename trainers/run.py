@@ -20,7 +20,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
-from absl import app, flags
+from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.base import RunConfig
@@ -120,6 +120,7 @@ def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
+    logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
     try:
         model_dir = _required(_MODEL_DIR.value, "--model_dir")
         communicator = make_communicator()

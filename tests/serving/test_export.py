@@ -194,6 +194,15 @@ def test_score_gives_probability_and_logit(signatures: Any, neumf: Exported) -> 
     expected = model_scores(neumf, np.arange(2, 11))[np.arange(9), np.arange(2, 11)]
     np.testing.assert_allclose(answer["logit"], expected, atol=1e-5)
     np.testing.assert_allclose(answer["probability"], 1 / (1 + np.exp(-expected)), atol=1e-5)
+    assert answer["is_known"].numpy().all()
+
+
+def test_score_marks_ids_that_training_never_saw(signatures: Any, neumf: Exported) -> None:
+    user, item = (int(neumf.run.data.raw_ids(f)[0]) for f in ("user", "item"))
+    pairs = [(user, item), (STRANGER, item), (user, STRANGER)]
+    users, items = (tf.constant(ids, tf.int64) for ids in zip(*pairs, strict=True))
+    answer = signatures["score"](user=users, item=items)
+    np.testing.assert_array_equal(answer["is_known"], [True, False, False])
 
 
 def test_model_card_says_what_the_version_is(mf_text: Exported) -> None:
