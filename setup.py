@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 ROOMS = ["benchmarks", "configs", "data", "models", "serving", "trainers"]
 
 EXTRAS = {
-    "serving": ["aiohttp>=3.10,<4", "requests>=2.31,<3"],
+    "serving": ["aiohttp>=3.10,<4"],
     "spark": ["pyspark>=4.0,<5"],
     "benchmarks": ["psutil>=5.9,<8"],
     "dev": [
@@ -42,6 +42,7 @@ setup(
         "numpy>=1.26,<3",
         "polars>=1.20,<3",
         "protobuf>=6.31,<8",
+        "requests>=2.31,<3",
         "tensorboard>=2.21,<2.22",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.7,<5",

@@ -22,6 +22,8 @@ class TrainerConfig:
         optimizer: Keras optimizer of the dense weights: `adam`, `sgd` or `adagrad`.
         learning_rate: Of the dense weights.
         table_learning_rate: Of the embedding tables; 0 takes `learning_rate`.
+        weight_decay: Share of each dense weight taken away a step, times the learning rate
+            (decoupled, Loshchilov & Hutter 2019); the tables have their model's l2.
         schedule: `constant`, or a decay to `final_share` by `cosine`, `linear` or `polynomial`.
         schedule_power: Exponent of `polynomial`.
         warmup_steps: Steps over which the learning rates rise linearly from 0.
@@ -45,6 +47,7 @@ class TrainerConfig:
     optimizer: Literal["adam", "sgd", "adagrad"] = "adam"
     learning_rate: float = 0.001
     table_learning_rate: float = 0.0
+    weight_decay: float = 0.0
     schedule: Literal["constant", "cosine", "linear", "polynomial"] = "constant"
     schedule_power: float = 1.0
     warmup_steps: int = 0
@@ -68,6 +71,7 @@ class TrainerConfig:
             _require(f"trainer.{name} must be above 0", getattr(self, name) > 0, self, name)
         for name in (
             "table_learning_rate",
+            "weight_decay",
             "warmup_steps",
             "patience",
             "checkpoint_steps",

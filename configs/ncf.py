@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from configs.base import EvaluationConfig, RunConfig, TrainerConfig
-from models.ncf import NCFConfig
+from models.ncf_config import NCFConfig
 
 
 def default() -> RunConfig:
@@ -52,7 +52,7 @@ def ml_1m_mf() -> RunConfig:
     return RunConfig(
         model_name="ncf",
         recipe="ml_1m_mf",
-        model=NCFConfig(variant="mf", gmf_dim=192, negatives=8, stddev=0.1, l2=0.0035),
+        model=NCFConfig(variant="mf", gmf_dim=192, negatives=8, stddev=0.1, gmf_l2=0.0035),
         trainer=TrainerConfig(
             fit_on=("train", "validation"),
             epochs=24,

@@ -17,82 +17,19 @@ Legend: B rows (positives), C items of a row, D width of a table, G GMF width, I
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
-from data.errors import InputError
 from data.pipeline import MASK, Batch, Transform
-from data.sampling import NEGATIVES, NegativeSampling, make_negatives
+from data.sampling import NEGATIVES, make_negatives
 from data.schema import Schema
+from models.dropout import DROPOUT_SEED, Dropout, add_dropout_seed
+from models.ncf_config import NCFConfig
 from models.ncf_pretraining import adopt_part
 from models.pair_mlp import PairMLP
 from models.recommender import Losses, Recommender, Vectors, masked_mean
 from models.tables import EmbeddingTables, Part, TableConfig
-
-
-@dataclass(frozen=True)
-class NCFConfig:
-    """Settings of NCF.
-
-    Attributes:
-        variant: `neumf`, `gmf`, `mlp` or `mf`.
-        gmf_dim: Width of the GMF vectors, or of the factors of `mf`.
-        mlp_dim: Width of the MLP's user and item vectors.
-        hidden: Widths of the MLP's hidden layers.
-        negatives: Sampled negatives of each positive.
-        negative_sampling: `uniform` or `popularity`.
-        popularity_exponent: Power of an item's count when sampling by popularity.
-        allow_positives: Whether a user's own positives may be drawn as its negatives.
-        stddev: Standard deviation of the tables' initial values.
-        l2: Weight of the squared norm of each looked-up vector (biases left out), by example.
-        table_optimizer: `adam`, `adagrad`, `rowwise_adagrad` or `sgd`.
-        pretrained_gmf: Run folder of a trained `gmf` to start `neumf` from.
-        pretrained_mlp: Run folder of a trained `mlp` to start `neumf` from.
-        pretrained_alpha: Share of GMF in the joint output layer (section 3.4.1, equation 13).
-    """
-
-    variant: Literal["neumf", "gmf", "mlp", "mf"] = "neumf"
-    gmf_dim: int = 64
-    mlp_dim: int = 64
-    hidden: tuple[int, ...] = (128, 64, 32)
-    negatives: int = 4
-    negative_sampling: NegativeSampling = "uniform"
-    popularity_exponent: float = 1.0
-    allow_positives: bool = False
-    stddev: float = 0.01
-    l2: float = 0.0
-    table_optimizer: str = "adam"
-    pretrained_gmf: str = ""
-    pretrained_mlp: str = ""
-    pretrained_alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Checks the settings against each other."""
-        for name in ("gmf_dim", "mlp_dim", "negatives"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.{name} must be at least 1", received=getattr(self, name))
-        if self.variant in ("neumf", "mlp") and not self.hidden:
-            raise InputError(f"model.hidden must have a layer for variant '{self.variant}'")
-        if bool(self.pretrained_gmf) != bool(self.pretrained_mlp):
-            raise InputError(
-                "model.pretrained_gmf and model.pretrained_mlp go together",
-                received=f"{self.pretrained_gmf!r} and {self.pretrained_mlp!r}",
-            )
-        if self.pretrained_gmf and self.variant != "neumf":
-            raise InputError("Only variant 'neumf' starts from trained runs", received=self.variant)
-
-    @property
-    def has_gmf(self) -> bool:
-        """Whether the model multiplies factors."""
-        return self.variant != "mlp"
-
-    @property
-    def has_mlp(self) -> bool:
-        """Whether the model has the multi-layer perceptron."""
-        return self.variant in ("neumf", "mlp")
 
 
 class NCF(Recommender):
@@ -116,23 +53,24 @@ class NCF(Recommender):
             parts.append(Part("mlp", config.mlp_dim, config.stddev))
         if config.variant == "mf":
             parts.append(Part("bias", 1, 0.0))
+        self._parts = tuple(parts)
         tables = [
-            TableConfig(name, schema.cardinality(name), tuple(parts), config.table_optimizer)
+            TableConfig(name, schema.cardinality(name), self._parts, config.table_optimizer)
             for name in ("user", "item")
         ]
         self.tables = EmbeddingTables(tables, {"user": "user", "item": "item"}, seed)
-        width = config.gmf_dim if config.has_gmf else 0
+        if config.has_gmf and config.variant != "mf":
+            # Ones, so that training starts as a matrix factorisation. From small random values,
+            # as in the paper's code, the MLP learns first and GMF hardly takes part.
+            self.gmf_output = self._add_output("gmf/output", config.gmf_dim, "ones")
         if config.has_mlp:
             self.mlp = PairMLP(config.mlp_dim, config.hidden, seed)
-            width += config.hidden[-1]
-        if config.variant != "mf":
             start = tf.keras.initializers.GlorotUniform(seed=seed * 1000 + 99)
-            self.output_kernel = self.add_weight(
-                "output/kernel", (width, 1), initializer=start, experimental_autocast=False
-            )
-        self.output_bias = self.add_weight(
-            "output/bias", (1,), initializer="zeros", experimental_autocast=False
-        )
+            self.mlp_output = self._add_output("mlp/output", config.hidden[-1], start)
+        self.output_bias = self._add_output("output/bias", 1, "zeros")
+
+    def _add_output(self, name: str, width: int, start: object) -> tf.Variable:
+        return self.add_weight(name, (width,), initializer=start, experimental_autocast=False)
 
     @property
     def examples_per_row(self) -> int:
@@ -151,7 +89,7 @@ class NCF(Recommender):
     def transforms(
         self, data: PreparedDataset, splits: Sequence[str], training: bool
     ) -> list[Transform]:
-        """Returns the negative sampler."""
+        """Returns the negative sampler, and what dropout needs."""
         if not training:
             return []
         config = self.config
@@ -163,7 +101,7 @@ class NCF(Recommender):
             exponent=config.popularity_exponent,
             allow_positives=config.allow_positives,
         )
-        return [negatives]
+        return [negatives, add_dropout_seed] if config.dropout else [negatives]
 
     def lookups(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Returns the users, of shape (B,), and the items: (B, C), the positive first."""
@@ -181,14 +119,15 @@ class NCF(Recommender):
 
     def loss_from_vectors(self, batch: Batch, vectors: Vectors, training: bool) -> Losses:
         """Returns the logistic loss of the positive and its negatives (equation 7)."""
-        del training
-        logits = self._logits(**vectors)  # (B, C), the positive first
+        drop = Dropout(self.config.dropout if training else 0.0, batch.get(DROPOUT_SEED))
+        logits = self._logits(**vectors, drop=drop)  # (B, C), the positive first
         labels = tf.concat([tf.ones_like(logits[:, :1]), tf.zeros_like(logits[:, 1:])], axis=1)
         logistic = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
         losses = {"logistic": masked_mean(logistic, batch[MASK])}
-        if self.config.l2:
-            squares = self._squared_norms(vectors["user"][:, None], vectors["item"])
-            losses["l2"] = self.config.l2 * masked_mean(squares, batch[MASK])
+        if self.config.gmf_l2 or self.config.mlp_l2:
+            norms = self._weighted_norms(vectors["user"])[:, None]
+            norms += self._weighted_norms(vectors["item"])
+            losses["l2"] = masked_mean(norms, batch[MASK])
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
     def scores(self, batch: Batch, items: tf.Tensor) -> tf.Tensor:
@@ -220,12 +159,13 @@ class NCF(Recommender):
         signature = tf.TensorSpec(items.shape[:1], tf.float32)
         return tf.map_fn(of_user, self.mlp.user_half(users), fn_output_signature=signature)
 
-    def _squared_norms(self, user: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        """Returns (B, C) from user vectors (B, 1, D) and item vectors (B, C, D)."""
-        width = items.shape[-1] - (1 if self.config.variant == "mf" else 0)  # without the bias
-        return sum(tf.reduce_sum(tf.square(x[..., :width]), axis=-1) for x in (user, items))
+    def _weighted_norms(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Returns the l2 loss (...) of table rows (..., D); biases are free."""
+        weight = {"gmf": self.config.gmf_l2, "mlp": self.config.mlp_l2, "bias": 0.0}
+        columns = [tf.fill([part.dim], weight[part.name]) for part in self._parts]
+        return tf.linalg.matvec(tf.square(vectors), tf.concat(columns, axis=0))
 
-    def _logits(self, user: tf.Tensor, item: tf.Tensor) -> tf.Tensor:
+    def _logits(self, user: tf.Tensor, item: tf.Tensor, drop: Dropout | None = None) -> tf.Tensor:
         """Returns (B, C), float32, from user vectors (B, D) and item vectors (B, C, D)."""
         of_user, of_item = self.tables.split("user", user), self.tables.split("item", item)
         logits = self.output_bias[0]
@@ -235,16 +175,15 @@ class NCF(Recommender):
         if self.config.variant == "mf":
             return logits + of_user["bias"] + of_item["bias"][..., 0]
         if self.config.has_mlp:
-            logits += self._mlp_logits(self.mlp(of_user["mlp"], of_item["mlp"]))
+            logits += self._mlp_logits(self.mlp(of_user["mlp"], of_item["mlp"], drop))
         return logits
 
     def _gmf_weights(self) -> tf.Tensor:
-        """Returns h of GMF, of shape (G,): all ones in `mf`."""
+        """Returns GMF's share of h, of shape (G,): all ones in `mf`."""
         if self.config.variant == "mf":
             return tf.ones([self.config.gmf_dim])
-        return self.output_kernel[: self.config.gmf_dim, 0]
+        return self.gmf_output
 
     def _mlp_logits(self, activations: tf.Tensor) -> tf.Tensor:
         """Returns the MLP's share of the logits (...), float32, from activations (..., H[-1])."""
-        weights = self.output_kernel[self.config.gmf_dim if self.config.has_gmf else 0 :, 0]
-        return tf.linalg.matvec(tf.cast(activations, tf.float32), weights)
+        return tf.linalg.matvec(tf.cast(activations, tf.float32), self.mlp_output)

@@ -35,8 +35,9 @@ def adopt_part(neumf: NCF, name: str, trained: Recommender) -> None:
     share = config.pretrained_alpha if name == "gmf" else 1 - config.pretrained_alpha
     for table in ("user", "item"):
         neumf.tables.assign_part(table, name, half.tables.part(table, name))
-    if name == "mlp":
+    if name == "gmf":
+        neumf.gmf_output.assign(share * half.gmf_output)
+    else:
         neumf.mlp.set_weights(half.mlp.get_weights())
-    rows = slice(None, config.gmf_dim) if name == "gmf" else slice(config.gmf_dim, None)
-    neumf.output_kernel[rows].assign(share * half.output_kernel)
+        neumf.mlp_output.assign(share * half.mlp_output)
     neumf.output_bias.assign_add(share * half.output_bias)

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from models.dropout import NO_DROPOUT, Dropout
+
 
 class PairMLP(tf.keras.layers.Layer):
     """relu(W_L ... relu(W_1 [p; q] + b_1) ... + b_L), He et al. 2017, equation 10.
@@ -40,12 +42,15 @@ class PairMLP(tf.keras.layers.Layer):
             for n, size in enumerate(sizes)
         ]
 
-    def call(self, user: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    def call(self, user: tf.Tensor, items: tf.Tensor, drop: Dropout | None = None) -> tf.Tensor:
         """Returns activations (B, C, H[-1]) from users (B, M) and items (B, C, M).
 
-        They are of the layer's compute type, with weights and sums in float32.
+        They are of the layer's compute type, with weights and sums in float32. `drop` is applied
+        to the vectors and to the activations between layers.
         """
-        return self.rest(self.user_half(user)[:, None] + self.item_half(items))
+        drop = drop or NO_DROPOUT
+        first = self.user_half(drop(user))[:, None] + self.item_half(drop(items))
+        return self.rest(first, drop)
 
     def user_half(self, user: tf.Tensor) -> tf.Tensor:
         """Returns the user's share of the first layer, bias included: (B, H[0])."""
@@ -58,12 +63,13 @@ class PairMLP(tf.keras.layers.Layer):
         kernel = self._compute(self._kernels[0])
         return tf.tensordot(self._compute(items), kernel[items.shape[-1] :], axes=1)
 
-    def rest(self, first: tf.Tensor) -> tf.Tensor:
+    def rest(self, first: tf.Tensor, drop: Dropout | None = None) -> tf.Tensor:
         """Returns the last activations (..., H[-1]) from the first layer's sums (..., H[0])."""
+        drop = drop or NO_DROPOUT
         flat = tf.nn.relu(tf.reshape(first, [-1, first.shape[-1]]))
         for kernel, bias in zip(self._kernels[1:], self._biases[1:], strict=True):
             # bias_add, as TensorFlow fuses matmul, bias_add and relu, but not `+`.
-            sums = tf.nn.bias_add(tf.matmul(flat, self._compute(kernel)), self._compute(bias))
+            sums = tf.nn.bias_add(tf.matmul(drop(flat), self._compute(kernel)), self._compute(bias))
             flat = tf.nn.relu(sums)
         return tf.reshape(flat, tf.concat([tf.shape(first)[:-1], [flat.shape[-1]]], axis=0))
 

@@ -61,7 +61,8 @@ def make_dense_optimizer(config: TrainerConfig, total_steps: int) -> tf.keras.op
         "adagrad": tf.keras.optimizers.Adagrad,
     }
     schedule = Schedule(config.learning_rate, config, total_steps)
-    return kinds[config.optimizer](schedule, jit_compile=False)
+    decay = config.weight_decay or None
+    return kinds[config.optimizer](schedule, weight_decay=decay, jit_compile=False)
 
 
 def make_table_schedule(config: TrainerConfig, total_steps: int) -> Schedule:
