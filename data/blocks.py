@@ -9,7 +9,7 @@ The number of rows is stored under `rows`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,12 +175,3 @@ def decode_blocks(
         for name, dtype in ragged.items()
     }
     return matrices, lists
-
-
-def read_blocks(path: Path) -> Iterator[tf.Tensor]:
-    """Yields the serialized block records of one shard.
-
-    Raises:
-        tf.errors.DataLossError: The file is truncated or corrupted.
-    """
-    yield from tf.data.TFRecordDataset(str(path))

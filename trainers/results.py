@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import platform
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 
@@ -33,9 +35,10 @@ def final_results(
     """
     split = final_split(run)
     popularity = Popularity(run.data, run.config.trainer.fit_on)
-    ours, theirs = (
-        _evaluate(scorer, run, split, communicator) for scorer in (run.model, popularity)
-    )
+    started = time.perf_counter()
+    ours = _evaluate(run.model, run, split, communicator)
+    seconds = time.perf_counter() - started
+    theirs = _evaluate(popularity, run, split, communicator)
     best = run.data.schema.facts.get("best_scores", {}).get(split, {})
     return {
         "step": run.step,
@@ -43,7 +46,7 @@ def final_results(
         "popularity": theirs.metrics,
         "best_reachable": {k: v for k, v in best.items() if k in ours.metrics},
         "protocol": ours.cards,
-        "timings": timings,
+        "timings": {**timings, "evaluation_seconds": seconds},
         "machine": f"{platform.machine()}, {platform.system()}, TensorFlow {tf.__version__}",
     }
 
@@ -53,9 +56,23 @@ def _evaluate(scorer: Any, run: TrainedRun, split: str, communicator: Communicat
     return Evaluator(scorer, run.data, split, config, config.protocols, communicator).evaluate()
 
 
+def read_results(model_dir: Path) -> dict[str, Any]:
+    """Returns the content of `metrics.json`; nothing where the run is not finished."""
+    path = model_dir / METRICS_FILE
+    if not path.is_file():
+        return {}
+    return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+
+
 def write_results(model_dir: Path, results: dict[str, Any]) -> None:
-    """Writes `metrics.json` atomically; its presence marks the run as finished."""
-    write_json(model_dir / METRICS_FILE, results)
+    """Writes `metrics.json` atomically; its presence marks the run as finished.
+
+    What an earlier evaluation measured under other names is kept.
+    """
+    earlier = read_results(model_dir)
+    named = ("metrics", "popularity", "best_reachable", "protocol", "timings")
+    merged = {part: {**earlier.get(part, {}), **results[part]} for part in named}
+    write_json(model_dir / METRICS_FILE, {**results, **merged})
 
 
 def results_table(results: dict[str, Any], ks: tuple[int, ...]) -> str:
@@ -72,4 +89,6 @@ def results_table(results: dict[str, Any], ks: tuple[int, ...]) -> str:
             f"{name:<22}{results['metrics'][name]:>10.4f}{results['popularity'][name]:>12.4f}"
             f"{shown:>16}"
         )
-    return "\n".join(lines)
+    users = next(iter(results["protocol"].values()))["users"]
+    seconds = results["timings"]["evaluation_seconds"]
+    return "\n".join([f"{users:,} users evaluated in {seconds:.1f} s", *lines])

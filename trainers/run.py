@@ -3,7 +3,7 @@
   python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
   python -m trainers.run --model=ncf --recipe=ml_1m_mf --data_dir=DATA --model_dir=RUN --seed=2
   python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN --set=model.gmf_dim=32
-  python -m trainers.run --mode=evaluate --model_dir=RUN
+  python -m trainers.run --mode=evaluate --model_dir=RUN [--set=evaluation.ks=10,100]
   horovodrun -np 2 --gloo python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
 
 Stopped or killed, the same command goes on from the newest checkpoint. Watch with
@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
@@ -23,10 +24,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
-from configs.base import RunConfig
+from configs.base import EvaluationConfig, RunConfig
 from configs.overrides import apply_overrides
 from configs.registry import MODELS, build_model, recipe
-from configs.runs import config_to_json, load_run
+from configs.runs import (
+    CONFIG_FILE,
+    config_from_json,
+    config_to_json,
+    load_run,
+    read_config_file,
+)
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
@@ -93,16 +100,42 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
         "wall_seconds": time.perf_counter() - started,
         "steps": state.step,
     }
-    evaluate(model_dir, timings, communicator)
+    evaluate(model_dir, timings, config.evaluation, communicator)
 
 
-def evaluate(model_dir: Path, timings: dict[str, float], communicator: Communicator) -> None:
+def evaluate(
+    model_dir: Path,
+    timings: dict[str, float],
+    settings: EvaluationConfig,
+    communicator: Communicator,
+) -> None:
     """Evaluates a trained run on test, prints the table and writes `metrics.json`."""
     run = load_run(model_dir, _DATA_DIR.value)
+    run = replace(run, config=replace(run.config, evaluation=settings))
     results = final_results(run, timings, communicator)
     if communicator.rank == 0:
         write_results(model_dir, results)
-        print(results_table(results, run.config.evaluation.ks))
+        print(results_table(results, settings.ks))
+
+
+def evaluate_again(model_dir: Path, communicator: Communicator) -> None:
+    """Evaluates a finished run, with `--set=evaluation...` applied to its own config.
+
+    Raises:
+        InputError: A flag was given that only training heeds.
+    """
+    training_flags = ("model", "recipe", "overwrite", *_EVERYDAY)
+    given = [f"--{name}" for name in training_flags if flags.FLAGS[name].present]
+    given += [f"--set={path}" for path in _SET.value if not path.startswith("evaluation.")]
+    if given:
+        raise InputError(
+            "--mode=evaluate takes the run's own config; only --set=evaluation... may change it",
+            received=" ".join(given),
+            action="Leave them out, or train another run",
+        )
+    config = config_from_json(read_config_file(model_dir), model_dir / CONFIG_FILE)
+    settings = apply_overrides(config, _SET.value).evaluation
+    evaluate(model_dir, {}, settings, communicator)
 
 
 def _adopt_pretrained(model: Recommender) -> None:
@@ -125,7 +158,7 @@ def main(argv: list[str]) -> None:
         model_dir = _required(_MODEL_DIR.value, "--model_dir")
         communicator = make_communicator()
         if _MODE.value == "evaluate":
-            evaluate(model_dir, {}, communicator)
+            evaluate_again(model_dir, communicator)
         else:
             train(resolve_config(), model_dir, communicator)
     except InputError as error:
