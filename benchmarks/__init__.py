@@ -1,0 +1,1 @@
+"""Speed, measured by commands that anyone can rerun; README.md holds dated results."""
