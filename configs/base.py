@@ -123,6 +123,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Checks ranges."""
+        for name in ("protocols", "validation_protocols"):
+            _require(f"evaluation.{name} must name one", bool(getattr(self, name)), self, name)
         if not self.ks or min(self.ks) < 1:
             raise InputError("evaluation.ks must hold numbers of at least 1", received=self.ks)
         _require(

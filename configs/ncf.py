@@ -47,12 +47,75 @@ def quickstart() -> RunConfig:
     )
 
 
+def ml_1m() -> RunConfig:
+    """NeuMF of 64 factors on the NCF authors' split of MovieLens-1M, from scratch."""
+    return RunConfig(
+        model_name="ncf",
+        recipe="ml_1m",
+        model=NCFConfig(negatives=8, gmf_l2=0.0024, mlp_l2=0.006),
+        trainer=TrainerConfig(
+            fit_on=("train", "validation"),
+            epochs=12,
+            learning_rate=0.002,
+            table_learning_rate=0.008,
+            weight_decay=1.0,
+            schedule="linear",
+            xla=True,
+        ),
+    )
+
+
+def ml_1m_gmf() -> RunConfig:
+    """GMF of 256 factors, the first half of `ml_1m_pretrained`."""
+    base = ml_1m()
+    return replace(
+        base,
+        recipe="ml_1m_gmf",
+        model=replace(base.model, variant="gmf", gmf_dim=256, gmf_l2=0.003),
+        trainer=replace(base.trainer, epochs=16, learning_rate=0.001, table_learning_rate=0.0065),
+    )
+
+
+def ml_1m_mlp() -> RunConfig:
+    """MLP, the second half of `ml_1m_pretrained`."""
+    base = ml_1m()
+    return replace(
+        base,
+        recipe="ml_1m_mlp",
+        model=replace(base.model, variant="mlp"),
+        trainer=replace(base.trainer, epochs=14, table_learning_rate=0.0065, weight_decay=0.5),
+    )
+
+
+def ml_1m_pretrained() -> RunConfig:
+    """NeuMF from trained GMF and MLP runs (He et al. 2017, section 3.4.1)."""
+    base = ml_1m_gmf()
+    return replace(
+        base,
+        recipe="ml_1m_pretrained",
+        model=replace(
+            base.model,
+            variant="neumf",
+            pretrained_gmf="runs/ml_1m_gmf",
+            pretrained_mlp="runs/ml_1m_mlp",
+            pretrained_alpha=0.9,
+        ),
+        trainer=replace(
+            base.trainer,
+            epochs=1,
+            learning_rate=1e-5,
+            table_learning_rate=3e-5,
+            weight_decay=0.0,
+        ),
+    )
+
+
 def ml_1m_mf() -> RunConfig:
     """Matrix factorisation with biases on the NCF authors' split of MovieLens-1M."""
     return RunConfig(
         model_name="ncf",
         recipe="ml_1m_mf",
-        model=NCFConfig(variant="mf", gmf_dim=192, negatives=8, stddev=0.1, gmf_l2=0.0035),
+        model=NCFConfig(variant="mf", gmf_dim=384, negatives=8, stddev=0.1, gmf_l2=0.003),
         trainer=TrainerConfig(
             fit_on=("train", "validation"),
             epochs=24,
@@ -65,5 +128,15 @@ def ml_1m_mf() -> RunConfig:
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe.__name__: recipe for recipe in (default, tiny, quickstart, ml_1m_mf)
+    recipe.__name__: recipe
+    for recipe in (
+        default,
+        tiny,
+        quickstart,
+        ml_1m,
+        ml_1m_gmf,
+        ml_1m_mlp,
+        ml_1m_pretrained,
+        ml_1m_mf,
+    )
 }

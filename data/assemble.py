@@ -31,6 +31,7 @@ from data.histories import (
     splits_present,
 )
 from data.interactions import Interactions
+from data.output import check_output
 from data.schema import SCHEMA_FILE, Feature, Kind, Schema, Split, View
 from data.splits import SplitOptions, split_events
 from data.vocabulary import Vocabulary
@@ -75,14 +76,17 @@ def prepare(
         report: Called with what is being done.
 
     Raises:
-        InputError: Input that breaks a rule, or `out` exists and may not be replaced.
+        InputError: Input that breaks a rule, or `out` may not be written or replaced.
     """
+    check_output(out, overwrite=overwrite)
     with atomic_folder(out, overwrite=overwrite) as folder:
         report("encoding ids")
         events = Events.from_frame(interactions.events)
         interactions.events = interactions.events.clear()
         report(f"filtering {len(events):,} interactions")
-        counts = apply_filters(events, options.filters)
+        skipped = sum(interactions.skipped_lines.values())
+        counts = {"skipped_lines": skipped} if skipped else {}
+        counts |= apply_filters(events, options.filters)
         report(f"splitting by {options.split.method}")
         counts |= split_events(events, options.split)
         schema = _Writer(folder, interactions, events, options, report).write(counts)
@@ -145,7 +149,9 @@ class _Writer:
             candidates=self.candidates.cards,
             provenance={
                 "files": source.files,
-                "options": source.options | _plain_options(self.options),
+                "options": source.options
+                | {"skipped_lines": source.skipped_lines}
+                | _plain_options(self.options),
                 "tool": TOOL,
             },
             facts=source.facts | self.candidates.facts | {"preparation": counts},

@@ -1,16 +1,27 @@
-"""Files and folders that are either complete or absent."""
+"""Files and folders that are either complete or absent.
+
+A folder is written under another name beside its place and then renamed. Its writer holds a lock
+on it until then, so that what a killed process left can be told from what is being written: a
+process id could not, as containers that share a disk number their processes alike.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import glob
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
+
+_PARTIAL, _REPLACED = "partial", "replaced"
 
 
 def fsync_path(path: Path) -> None:
@@ -24,12 +35,16 @@ def fsync_path(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path`: a reader sees the old content or the new, never a part."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    partial = _beside(path, _PARTIAL)
+    try:
+        with partial.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     fsync_path(path.parent)
 
 
@@ -43,34 +58,144 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yields an empty folder that becomes `path` when the block ends without an exception.
 
     Raises:
-        InputError: `path` exists and `overwrite` is false.
+        InputError: `path` exists and `overwrite` is false, or nothing can be written there.
     """
-    if path.exists() and not overwrite:
+    clear_leftovers(path)
+    refuse_existing(path, overwrite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial, lock = _locked_partial(path)
+    except OSError as error:
+        raise InputError(
+            "The output must be a folder that can be written",
+            received=error,
+            where=path,
+            action="Choose another folder",
+        ) from error
+    try:
+        yield partial
+        _fsync_tree(partial)
+        refuse_existing(path, overwrite)
+        _publish(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Removes what killed processes left beside `path`, or puts back what they were replacing."""
+    for left in _all_beside(path, _REPLACED):
+        with _held(left) as held:
+            if not held:
+                continue
+            if os.path.lexists(path):
+                _discard(left, path)
+            else:
+                left.rename(path)
+    for left in _all_beside(path, _PARTIAL):
+        with _held(left) as held:
+            if held:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raises InputError where `path` exists and must not be overwritten."""
+    if os.path.lexists(path) and not overwrite:
         raise InputError(
             "The output folder must not exist yet",
             received=path,
             action="Choose another folder or pass --overwrite to replace it",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.mkdir()
+
+
+def _beside(path: Path, role: str) -> Path:
+    return path.with_name(f".{path.name}.{role}-{secrets.token_hex(8)}")
+
+
+def _all_beside(path: Path, role: str) -> list[Path]:
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}.{role}-*"))
+
+
+def _locked_partial(path: Path) -> tuple[Path, int]:
+    """Returns a new folder beside `path`, and the descriptor that holds its lock."""
+    while True:
+        # Not tempfile.mkdtemp, which would make the published folder its owner's alone.
+        partial = _beside(path, _PARTIAL)
+        partial.mkdir()
+        # Another process may take the folder for abandoned before the lock is on it.
+        with suppress(FileNotFoundError, BlockingIOError):
+            return partial, _lock(partial)
+
+
+def _lock(folder: Path) -> int:
+    """Locks a folder for as long as the returned descriptor is open.
+
+    Raises:
+        BlockingIOError: Another process holds the lock.
+        FileNotFoundError: The folder is gone.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield partial
-        _fsync_tree(partial)
-        _replace_folder(partial, path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), folder.stat()):
+            raise FileNotFoundError(folder)
+    except OSError as error:
+        # Some network disks know no locks: no process can then take the folder for abandoned.
+        if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            os.close(descriptor)
+            raise
+    return descriptor
 
 
-def _replace_folder(partial: Path, path: Path) -> None:
-    replaced = path.with_name(f".{path.name}.replaced-{os.getpid()}")
-    if path.exists():
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Locks a folder, and yields whether that worked: no process then works on it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _free(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def _free(descriptor: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return folder.is_dir() and os.path.samestat(os.fstat(descriptor), folder.stat())
+    except OSError:
+        return False
+
+
+def _publish(partial: Path, path: Path) -> None:
+    if not os.path.lexists(path):
+        partial.rename(path)
+        fsync_path(path.parent)
+        return
+    replaced = _beside(path, _REPLACED)
+    with _held(path):  # locked: no process puts the old folder back between the renames
         path.rename(replaced)
-    partial.rename(path)
-    fsync_path(path.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+        try:
+            partial.rename(path)
+        except BaseException:
+            replaced.rename(path)
+            raise
+        fsync_path(path.parent)
+        _discard(replaced, path)
+
+
+def _discard(replaced: Path, path: Path) -> None:
+    """Removes a replaced folder; half-removed, it goes by a name that is never put back."""
+    doomed = _beside(path, _PARTIAL)
+    replaced.rename(doomed)
+    if doomed.is_symlink():
+        doomed.unlink()
+    else:
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _fsync_tree(folder: Path) -> None:
@@ -78,11 +203,3 @@ def _fsync_tree(folder: Path) -> None:
         for name in names:
             fsync_path(Path(root, name))
         fsync_path(Path(root))
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Removes what a killed process left beside `path`; a live process keeps its own."""
-    for left in path.parent.glob(f".{path.name}.partial-*"):
-        pid = left.name.rpartition("-")[2]
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            shutil.rmtree(left, ignore_errors=True)

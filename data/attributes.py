@@ -126,5 +126,7 @@ def _multi_hot(folder: Path, values: pl.Series) -> Attribute:
 def _vocabulary(values: pl.Series) -> Vocabulary:
     known = values.drop_nulls()
     unique = known.unique().sort()
+    if known.is_empty():  # which would leave the type of the codes open
+        return Vocabulary.from_counts(unique, np.zeros(0, np.int64))
     codes = known.replace_strict(unique, np.arange(len(unique)), return_dtype=pl.Int64)
     return Vocabulary.from_counts(unique, np.bincount(codes.to_numpy(), minlength=len(unique)))

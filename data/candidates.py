@@ -12,7 +12,8 @@ from data.events import Events
 from data.schema import FIRST_ID, OOV_ID
 from data.vocabulary import Vocabulary
 
-DRAW_USERS = 8192  # users drawn at once
+DRAW_USERS = 8192  # users drawn at once, fewer where that
+DRAW_CELLS = 1 << 25  # many chances would be held at once
 HASH_PAIRS = 1 << 20  # candidates hashed at once
 
 
@@ -63,8 +64,9 @@ def draw_negatives(users: np.ndarray, touched: TouchedItems, count: int, seed: l
     """
     rng = np.random.default_rng(seed)
     parts, lengths = [], []
-    for start in range(0, len(users), DRAW_USERS):
-        chunk = users[start : start + DRAW_USERS]
+    step = max(1, min(DRAW_USERS, DRAW_CELLS // max(1, min(2 * count, touched.items))))
+    for start in range(0, len(users), step):
+        chunk = users[start : start + step]
         rows, ranks = _draw_ranks(rng, touched.items - touched.counts[chunk], count)
         parts.append(touched.untouched(chunk[rows], ranks))
         lengths.append(np.bincount(rows, minlength=len(chunk)).astype(np.int32))
@@ -83,8 +85,9 @@ def _draw_ranks(
     stride = np.int64(sizes.max(initial=0) + 1)
     crowded = sizes < 2 * count  # drawing again on a collision would take long there
     rows = np.flatnonzero(crowded)
-    chance = rng.random((len(rows), 2 * count))
-    chance[np.arange(2 * count) >= sizes[rows, None]] = np.inf
+    width = min(2 * count, int(sizes.max(initial=0)))  # no rank is higher, however many are asked
+    chance = rng.random((len(rows), width))
+    chance[np.arange(width) >= sizes[rows, None]] = np.inf
     order = np.argsort(chance, axis=1)[:, :count]
     drawn = np.isfinite(np.take_along_axis(chance, order, axis=1))
     keys = [(rows[:, None] * stride + order)[drawn]]

@@ -44,7 +44,8 @@ class PreparedDataset:
         folder: What `data.prepare` wrote.
 
     Raises:
-        InputError: No prepared dataset there, or a file missing or of the wrong size.
+        InputError: No prepared dataset there, or a file missing, of the wrong size, or a
+            vocabulary of the wrong length.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -54,6 +55,9 @@ class PreparedDataset:
             for split in view.splits.values():
                 for shard in split.shards:
                     self._check_size(shard)
+        for feature in self.schema.features:
+            if feature.vocabulary is not None:
+                self._check_vocabulary(feature.vocabulary, (feature.cardinality or 0) - FIRST_ID)
 
     def _check_size(self, shard: Shard) -> None:
         path = self.folder / shard.file
@@ -63,6 +67,20 @@ class PreparedDataset:
                 f"The shard must hold the {shard.bytes} bytes that schema.json states",
                 received="no such file" if size is None else f"{size} bytes",
                 where=f"{path}, offset {min(size or 0, shard.bytes)}",
+                action="The copy is incomplete or was changed: copy or prepare the dataset again",
+            )
+
+    def _check_vocabulary(self, file: str, lines: int) -> None:
+        path = self.folder / file
+        content = path.read_bytes() if path.is_file() else None
+        found = None if content is None else content.count(b"\n")
+        cut = (content or b"\n")[-1:] != b"\n"
+        if found != lines or cut:
+            held = "no such file" if found is None else f"{found:,} whole lines"
+            raise InputError(
+                f"The vocabulary must hold the {lines:,} lines that schema.json states",
+                received=held + " and a line without its end" * cut,
+                where=path,
                 action="The copy is incomplete or was changed: copy or prepare the dataset again",
             )
 

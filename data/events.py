@@ -11,6 +11,8 @@ from data.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
+# Serving pads requests with these, so they cannot name a user or an item.
+RESERVED_TEXT, RESERVED_INTEGER = "", -1
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Events:
         """Encodes `Interactions.events`; rows keep their order.
 
         Raises:
-            InputError: No events, a missing id, or a split of another name.
+            InputError: No events, a missing or reserved id, or a split of another name.
         """
         if frame.is_empty():
             raise InputError("The source must hold at least one interaction", received="none")
@@ -83,12 +85,40 @@ class Events:
         return f"user {user!r}, item {item!r}"
 
 
+def check_reserved(ids: pl.Series, row: str) -> None:
+    """Refuses raw ids of users or items that serving keeps for itself.
+
+    Args:
+        ids: Raw ids, an integer type or String, without nulls.
+        row: What the message puts before the number of a row, such as `event`.
+
+    Raises:
+        InputError: One of the ids is reserved.
+    """
+    # Compared as a literal: a type without negative numbers could not hold -1 in a Series.
+    reserved = RESERVED_TEXT if ids.dtype == pl.String else RESERVED_INTEGER
+    rows = pl.select(pl.lit(ids) == reserved).to_series().arg_true()
+    if len(rows):
+        raise reserved_id(ids.name, reserved, f"{row} {rows[0] + 1}")
+
+
+def reserved_id(name: str, received: object, where: str) -> InputError:
+    """Returns the error on a raw id that is reserved."""
+    return InputError(
+        f"No {name} may have the id with which serving pads requests",
+        received=repr(received),
+        where=where,
+        action="Give it another id in the source, or remove its rows",
+    )
+
+
 def _codes(ids: pl.Series) -> tuple[pl.Series, np.ndarray]:
     if ids.null_count():
         row = ids.is_null().arg_true()[0] + 1
         raise InputError(
             f"Each event must have a {ids.name}", received="none", where=f"event {row}"
         )
+    check_reserved(ids, "event")
     unique = ids.unique().sort()
     if ids.dtype == pl.String:
         return unique, ids.cast(pl.Enum(unique)).to_physical().to_numpy().astype(np.int32)

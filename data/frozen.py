@@ -74,8 +74,9 @@ class FrozenCandidates:
         assert isinstance(targets, Ragged)
         assert isinstance(seen, Ragged)
         name, drawn = SPLITS[split], self._given(split) is None
+        count = int(negatives.lengths.max(initial=0))
         self.cards[name] = Candidates(
-            negatives=int(negatives.lengths.max(initial=0)),
+            negatives=count,
             sampling="uniform" if drawn else "given",
             seed=self._seed if drawn else None,
             sha256=candidates_sha256(users, negatives, self._users, self._items),
@@ -83,5 +84,5 @@ class FrozenCandidates:
         oracle = self._interactions.oracle
         if oracle is not None:
             raw = self._items.raw_ids.to_numpy(), self._users.raw_ids.to_numpy()
-            scores = oracle.best_scores(name, users, targets, seen, negatives, *raw)
+            scores = oracle.best_scores(name, users, targets, seen, negatives, *raw, sampled=count)
             self.facts.setdefault("best_scores", {})[name] = scores

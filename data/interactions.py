@@ -25,6 +25,7 @@ class Oracle(Protocol):
         negatives: Ragged,
         item_raw_ids: np.ndarray,
         user_raw_ids: np.ndarray,
+        sampled: int,
     ) -> dict[str, float]:
         """Scores the truth as evaluation scores a model.
 
@@ -36,6 +37,7 @@ class Oracle(Protocol):
             negatives: Item ids of the frozen candidates, a list a user.
             item_raw_ids: Raw ids of shape (items,); index n is id n + 2.
             user_raw_ids: Raw ids of shape (users,); index n is id n + 2.
+            sampled: Number of negatives that names the protocol.
 
         Returns:
             Best reachable score by metric name, such as `hr@10/sampled99`.
@@ -59,6 +61,7 @@ class Interactions:
         candidates: Frozen negatives that the source brings: `split`, `user`, and `negatives`
             (List of the item's type), one row a user, or None.
         files: Source files by name, with sha-256.
+        skipped_lines: Malformed lines that were skipped, by file.
         options: The options that shaped the events, for provenance.
         facts: Facts to carry into the schema.
         oracle: The truth behind synthetic data, or None.
@@ -71,6 +74,7 @@ class Interactions:
     text_attributes: frozenset[str] = frozenset()
     candidates: pl.DataFrame | None = None
     files: dict[str, str] = field(default_factory=dict)
+    skipped_lines: dict[str, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     oracle: Oracle | None = None

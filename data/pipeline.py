@@ -155,10 +155,24 @@ def _rows(
         num_parallel_calls=tf.data.AUTOTUNE if reading.shuffle else None,
     )
     if reading.shuffle:
-        block_seed = int(_fold(key, _BLOCK_ORDER)[0])
-        blocks = blocks.shuffle(BLOCK_SHUFFLE_BUFFER, block_seed, reshuffle_each_iteration=False)
+        blocks = _shuffle(blocks, BLOCK_SHUFFLE_BUFFER, _fold(key, _BLOCK_ORDER))
     windows = blocks.batch(WINDOW_BLOCKS).enumerate()
     return windows.map(_window_decoder(data, reading, key), num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _shuffle(blocks: tf.data.Dataset, buffer: int, key: tf.Tensor) -> tf.data.Dataset:
+    """Shuffles by `key` alone, where `Dataset.shuffle` would mix in TensorFlow's global seed."""
+    first, second = tf.unstack(tf.cast(key, tf.int64))
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(blocks),
+        buffer_size=buffer,
+        seed=first,
+        seed2=second,
+        output_types=[tf.string],
+        output_shapes=[[]],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(shuffled, blocks.element_spec)
 
 
 def _window_decoder(

@@ -22,14 +22,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 from absl import app, flags
 
 from data.assemble import PrepareOptions, prepare
-from data.blocks import Ragged
-from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.filters import DUPLICATE_POLICIES, FilterOptions
 from data.interactions import Interactions
-from data.schema import OOV_ID, Schema
+from data.output import check_output
 from data.sources import movielens, ncf_authors, synthetic, table, tfds_movielens
 from data.splits import SPLIT_METHODS, SplitOptions
+from data.summary import summary
 
 EXIT_BAD_INPUT = 2
 _AUTO = "auto"
@@ -46,8 +45,8 @@ _SOURCE = flags.DEFINE_string(
     "Folder, zip archive or table. MovieLens without it goes through tensorflow-datasets.",
 )
 _OUT = flags.DEFINE_string("out", None, "Folder to write.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --out if it exists.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of every draw.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --out if it is a prepared dataset.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of every draw.", 0)
 _MAX_BAD_LINES = flags.DEFINE_float(
     "max_bad_lines", 0.0, "Largest share of malformed lines to skip.", 0.0, 1.0
 )
@@ -61,9 +60,17 @@ _SPLIT = flags.DEFINE_enum(
 _VALIDATION_RATIO = flags.DEFINE_float("validation_ratio", 0.1, "Share for validation (ratios).")
 _TEST_RATIO = flags.DEFINE_float("test_ratio", 0.1, "Share for test (ratios).")
 _VALIDATION_FROM = flags.DEFINE_integer(
-    "validation_from", None, "First time of validation, in the source's unit (--split=time)."
+    "validation_from",
+    None,
+    "First time of validation (--split=time), in the source's unit; of ISO times and Parquet's "
+    "dates and times: microseconds since 1970 in UTC.",
 )
-_TEST_FROM = flags.DEFINE_integer("test_from", None, "First time of test (--split=time).")
+_TEST_FROM = flags.DEFINE_integer(
+    "test_from",
+    None,
+    "First time of test (--split=time), in the source's unit; of ISO times and Parquet's dates "
+    "and times: microseconds since 1970 in UTC.",
+)
 _NEGATIVES = flags.DEFINE_integer(
     "negatives", 99, "Frozen evaluation candidates of each user beside the held-out items.", 1
 )
@@ -139,42 +146,13 @@ def options_for(interactions: Interactions) -> PrepareOptions:
     )
 
 
-def summary(schema: Schema, folder: Path, seconds: float) -> str:
-    """Returns what was prepared, for people, and the next command."""
-    data = PreparedDataset(folder)
-    lines = [f"{schema.name} in {folder}, {seconds:.1f} s"]
-    counts = {name: schema.cardinality(name) - 2 for name in ("user", "item")}
-    lines.append(f"  in training: {counts['user']:,} users, {counts['item']:,} items")
-    total = 0
-    for split, entry in schema.view("rows").splits.items():
-        total += entry.rows
-        histories = data.read("histories", split)
-        items = histories["item"]
-        assert isinstance(items, Ragged)
-        unknown = int((items.values == OOV_ID).sum())
-        users = schema.view("histories").splits[split].rows
-        never = f", {unknown:,} with items never seen in training" if split != "train" else ""
-        lines.append(f"  {split}: {entry.rows:,} interactions of {users:,} users{never}")
-    lines.append(f"  together: {total:,} interactions")
-    for name, count in schema.facts.get("preparation", {}).items():
-        if count:
-            lines.append(f"  {name.replace('_', ' ')}: {count:,}")
-    lines.append(f"Next: python -m trainers.run --model=ncf --data_dir={folder} --model_dir=RUN")
-    return "\n".join(lines)
-
-
 def run(report: Callable[[str], None]) -> None:
     """Loads, prepares, and prints the summary."""
     started = time.perf_counter()
     if not _DATASET.value or not _OUT.value:
         raise InputError("--dataset and --out must be given", action="See --help")
-    out = Path(_OUT.value)
-    if out.exists() and not _OVERWRITE.value:
-        raise InputError(
-            "The output folder must not exist yet",
-            received=out,
-            action="Choose another folder or pass --overwrite to replace it",
-        )
+    out, source = Path(_OUT.value), Path(_SOURCE.value) if _SOURCE.value else None
+    check_output(out, overwrite=_OVERWRITE.value, source=source)
     report(f"reading {_SOURCE.value or _DATASET.value}")
     interactions = load_interactions(_DATASET.value)
     options = options_for(interactions)
@@ -195,6 +173,10 @@ def main(argv: list[str]) -> None:
         run(report)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        rule = "The source must be readable, and the output writable with room on its disk"
+        print(f"error: {InputError(rule, received=error)}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
 
 

@@ -45,7 +45,7 @@ class UniformNegatives:
             raise InputError(
                 "Every user must leave at least one item untouched to draw negatives from",
                 received=f"user id {int(counts.argmax())} with {int(counts.max())} items",
-                action="Drop such users, for example with data.prepare --max_user_interactions",
+                action="Pass --set=model.allow_positives=true, or drop such users from the source",
             )
         within = np.arange(len(positives.items)) - positives.starts[positives.users()]
         shifted = positives.items - FIRST_ID - within
@@ -93,10 +93,13 @@ class PopularityNegatives:
     ) -> None:
         self._uniform = UniformNegatives(positives, len(item_counts), count)
         self._count = count
-        weights = item_counts[FIRST_ID:].astype(np.float64) ** exponent
-        if not weights.sum() > 0:
+        counts = item_counts[FIRST_ID:].astype(np.int64)
+        # Integers where they serve: rounded sums would pass over the rarest of many items.
+        cumulative = np.cumsum(counts if exponent == 1 else counts.astype(np.float64) ** exponent)
+        if not cumulative[-1] > 0:
             raise InputError("Some item must have an event to sample by popularity")
-        self._cumulative = tf.constant(np.cumsum(weights) / weights.sum(), tf.float32)
+        # As shares, the last sum is 1 and no draw rounds up to it.
+        self._cumulative = tf.constant(cumulative if exponent == 1 else cumulative / cumulative[-1])
         self._item_cardinality = len(item_counts)
         empty = np.zeros(0, np.int64)
         keys = empty if positives is None else positives.users() * len(item_counts)
@@ -109,11 +112,11 @@ class PopularityNegatives:
         shape = [batch["user"].shape[0], self._count]
 
         def draw(attempt: tf.Tensor, items: tf.Tensor, clash: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            unit = tf.random.stateless_uniform(
-                shape, tf.random.experimental.stateless_fold_in(seed, attempt)
-            )
-            found = tf.searchsorted(self._cumulative, tf.reshape(unit, [-1]), side="right")
-            drawn = tf.minimum(tf.reshape(found, shape) + FIRST_ID, self._item_cardinality - 1)
+            key = tf.random.experimental.stateless_fold_in(seed, attempt)
+            total, dtype = self._cumulative[-1], self._cumulative.dtype
+            below = tf.random.stateless_uniform(shape, key, 0, total, dtype)
+            found = tf.searchsorted(self._cumulative, tf.reshape(below, [-1]), side="right")
+            drawn = tf.reshape(found, shape) + FIRST_ID
             drawn_clash = self._is_positive(user, drawn)
             items = tf.where(clash & ~drawn_clash, drawn, items)
             return attempt + 1, items, clash & drawn_clash

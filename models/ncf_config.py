@@ -54,6 +54,17 @@ class NCFConfig:
         for name in ("gmf_dim", "mlp_dim", "negatives"):
             if getattr(self, name) < 1:
                 raise InputError(f"model.{name} must be at least 1", received=getattr(self, name))
+        for name in ("stddev", "gmf_l2", "mlp_l2", "popularity_exponent"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(
+                    f"model.{name} must not be below 0, and finite", received=getattr(self, name)
+                )
+        if min(self.hidden, default=1) < 1:
+            raise InputError("model.hidden must hold widths of at least 1", received=self.hidden)
+        if not 0 <= self.pretrained_alpha <= 1:
+            raise InputError(
+                "model.pretrained_alpha must lie in [0, 1]", received=self.pretrained_alpha
+            )
         if not 0 <= self.dropout < 1:
             raise InputError("model.dropout must lie in [0, 1)", received=self.dropout)
         if self.variant in ("neumf", "mlp") and not self.hidden:

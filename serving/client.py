@@ -111,6 +111,17 @@ class Client:
         return content
 
 
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(
+            "Raw user ids must be integers, or --text_ids be given",
+            received=repr(text),
+            action="Pass --text_ids where the source's user ids are text",
+        ) from error
+
+
 def main(argv: list[str]) -> None:
     """Asks for each user and prints a table."""
     values = flags.FLAGS
@@ -119,12 +130,12 @@ def main(argv: list[str]) -> None:
     client = Client(values.url, values.model_name)
     try:
         for text in values.users:
-            user: RawId = text if values.text_ids else int(text)
+            user = text if values.text_ids else _integer(text)
             answer = client.recommend(user, values.k)
             shown = "  ".join(f"{r.item} ({r.score:.2f})" for r in answer.recommendations)
             note = "  [unknown user: popular items]" if answer.is_popular else ""
             print(f"user {user}: {shown}{note}")
-    except (InputError, ValueError) as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

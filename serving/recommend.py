@@ -14,8 +14,8 @@ from configs.runs import TrainedRun
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.schema import FIRST_ID, OOV_ID
+from serving.request_checks import check_k, check_rows
 
-MAX_K = 10_000  # a longer list is refused, as one request could take all memory
 NEIGHBOURS = 10  # training users whose scores stand in for an unknown user's
 NO_SCORE = float(np.finfo(np.float32).min)  # of a place in the list that no item fills
 _NONE = float("-inf")
@@ -131,6 +131,7 @@ class RecommendGraph(tf.Module):
         """Returns, each of shape (B,): the probability that the user takes the item, its logit,
         and whether training knows both.
         """
+        check_rows(user=user, item=item)
         users, items = self.user_ids.encode(user), self.item_ids.encode(item)
         logit = self._pair_scores({"user": users}, items[:, None])[:, 0]
         known = (users >= FIRST_ID) & (items >= FIRST_ID)
@@ -156,7 +157,7 @@ class RecommendGraph(tf.Module):
             user: Raw user ids (B,); padding where there is only a history.
             history: Raw item ids (B, H), padded with "" or -1.
             exclude: Raw item ids never to return (B, E), padded likewise.
-            k: Items wanted (B,), int32, 1 to `MAX_K`; the lists are as wide as the largest.
+            k: Items wanted (B,), int32, from 1; the lists are as wide as the largest.
             exclude_seen: Whether to leave out items the user has seen (B,), bool.
 
         Returns:
@@ -166,8 +167,8 @@ class RecommendGraph(tf.Module):
             unknown_share: (B,), float32, share of the given user and history ids that training
                 never saw.
         """
-        tf.debugging.assert_positive(k, message="k must be at least 1")
-        tf.debugging.assert_less_equal(k, MAX_K, message=f"k must be at most {MAX_K}")
+        check_rows(user=user, history=history, exclude=exclude, k=k, exclude_seen=exclude_seen)
+        check_k(k)
         users, past = self.user_ids.encode(user), self.item_ids.encode(history)
         scores, is_popular = self._scores(users, past)
         shown = self._without_seen(scores, users, past, exclude_seen)
@@ -228,7 +229,7 @@ class RecommendGraph(tf.Module):
         return _without(scores, past, wanted)
 
     def _top(self, scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        width = tf.reduce_max(k)
+        width = tf.reduce_max(tf.concat([k, [0]], axis=0))  # a request may hold no row
         real = tf.range(tf.shape(scores)[1]) >= FIRST_ID
         best = tf.math.top_k(tf.where(real, scores, _NONE), tf.minimum(width, tf.shape(scores)[1]))
         missing = [[0, 0], [0, width - tf.shape(best.values)[1]]]

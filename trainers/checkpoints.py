@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.runs import BEST_FILE, CHECKPOINTS
-from data.atomic import atomic_folder, write_json
+from data.atomic import atomic_folder, clear_leftovers, write_json
 from data.errors import InputError
 from models.recommender import Recommender
 from models.saving import load_weights, save_weights
@@ -28,6 +28,7 @@ class TrainState:
         best_value: Best `monitor` so far.
         best_step: Step of the best `monitor`; 0 before the first evaluation.
         evaluations_since_best: Evaluations without a better one.
+        ranks: Number of ranks; a position in the data means the same only to as many.
     """
 
     step: int = 0
@@ -37,6 +38,7 @@ class TrainState:
     best_value: float = float("-inf")
     best_step: int = 0
     evaluations_since_best: int = 0
+    ranks: int = 1
 
 
 class Checkpoints:
@@ -76,17 +78,34 @@ class Checkpoints:
         """Returns the complete checkpoints, the oldest first."""
         return sorted(self._folder.glob("step-*"))
 
-    def restore(self, model: Recommender) -> TrainState | None:
-        """Restores the newest checkpoint into a model prepared for training.
+    def restore(self, model: Recommender, ranks: int) -> TrainState:
+        """Restores the newest checkpoint, if there is one, into a model prepared for training.
 
         Returns:
-            The state, or None where the run has no checkpoint.
+            The state: that of a new run where there is no checkpoint.
+
+        Raises:
+            InputError: A checkpoint that cannot be read, or one of another number of ranks.
         """
+        self._recover()
         paths = self.all()
         if not paths:
-            return None
+            return TrainState(ranks=ranks)
+        state = self._state(paths[-1])
+        if state.ranks != ranks:
+            raise InputError(
+                "A run goes on with the number of ranks that it was started with",
+                received=f"{ranks}, started with {state.ranks}",
+                where=paths[-1],
+                action=f"Start {state.ranks} ranks, or train anew in another --model_dir",
+            )
         load_weights(model, paths[-1])
-        return self._state(paths[-1])
+        return state
+
+    def _recover(self) -> None:
+        """Clears what a process left that was killed while it wrote or replaced a checkpoint."""
+        for name in {left.name[1:].partition(".")[0] for left in self._folder.glob(".step-*")}:
+            clear_leftovers(self._folder / name)
 
     @staticmethod
     def _state(path: Path) -> TrainState:

@@ -10,17 +10,21 @@ import tensorflow as tf
 from data.errors import InputError
 from models.communicator import Communicator
 
-_LAUNCHER_SIZE = "HOROVOD_SIZE"  # set by horovodrun for every process it starts
+# What horovodrun, Open MPI and other MPI launchers set for every process they start.
+_LAUNCHER_SIZES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 class HorovodCommunicator(Communicator):
     """Collectives over the ranks that `horovodrun` started.
 
+    Args:
+        size: Number of processes that the launcher started.
+
     Raises:
-        InputError: Horovod is not installed.
+        InputError: Horovod is not installed, or does not see the other processes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         try:
             import horovod.tensorflow as hvd
         except ImportError as error:
@@ -33,6 +37,13 @@ class HorovodCommunicator(Communicator):
         self._hvd = hvd
         self.rank = hvd.rank()
         self.size = hvd.size()
+        if self.size != size:
+            # As under mpirun, for Horovod is built here without MPI: all would train alone.
+            raise InputError(
+                "Horovod must see all processes that were started",
+                received=f"{self.size} of {size}",
+                action=f"Start them with: horovodrun -np {size} --gloo python -m trainers.run ...",
+            )
         self._pin_device(hvd.local_rank())
 
     @staticmethod
@@ -68,8 +79,7 @@ def make_communicator() -> Communicator:
     """Returns Horovod's communicator under `horovodrun`, else the one of a world of one.
 
     Raises:
-        InputError: Several ranks were started and Horovod is not installed.
+        InputError: Several ranks were started and Horovod is not installed or cannot join them.
     """
-    if int(os.environ.get(_LAUNCHER_SIZE, "1")) > 1:
-        return HorovodCommunicator()
-    return Communicator()
+    size = max(int(os.environ.get(name, "1")) for name in _LAUNCHER_SIZES)
+    return HorovodCommunicator(size) if size > 1 else Communicator()

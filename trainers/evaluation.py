@@ -92,6 +92,10 @@ class Evaluator:
             )
         return f"sampled{candidates.negatives}"
 
+    def metric_names(self) -> list[str]:
+        """Returns the names of the ranking metrics that `evaluate` measures."""
+        return [f"{m}@{k}/{name}" for name in self._protocols for k in self._ks for m in NAMES]
+
     def evaluate(self) -> Result:
         """Returns the metrics over all users of the split, each counted once."""
         dataset = make_dataset(

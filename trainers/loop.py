@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 import tensorflow as tf
@@ -18,22 +16,20 @@ from data.errors import InputError
 from data.pipeline import Transform, make_dataset, steps_per_epoch
 from models.communicator import Communicator
 from models.recommender import Recommender
+from trainers.agreement import StoppedError, any_rank, share_failure, share_state
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator
 from trainers.reporting import Reporter
 from trainers.schedules import make_dense_optimizer, make_table_schedule
-from trainers.selection import judge
-
-
-class StoppedError(Exception):
-    """SIGTERM came; a checkpoint was written and the same command goes on from it."""
+from trainers.selection import find_monitor, judge
+from trainers.signals import on_sigterm
 
 
 class Trainer:
     """Trains one model on one dataset, from the newest checkpoint if there is one.
 
-    How a run starts, in this order: build the optimizers and slots, then restore, then (in a
-    world of many) take rank 0's values.
+    How a run starts, in this order: build the optimizers and slots, then rank 0 restores, then
+    the others take its values.
 
     Args:
         config: The resolved config.
@@ -68,15 +64,29 @@ class Trainer:
             xla=self._config.xla,
         )
         self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints)
-        self.state = self._checkpoints.restore(model) or TrainState()
-        communicator.broadcast(model.variables)
+        self.state = self._restore()
+        self._saved: TrainState | None = None
         silent = communicator.rank > 0
-        self.reporter = Reporter(model_dir, self.total_steps, self.state.step, silent)
+        self.reporter = Reporter(model_dir, self.total_steps, silent)
         self._evaluator = self._make_evaluator(config)
+        if self._evaluator:
+            self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
         self._take_steps = tf.function(self._steps)
         self._names: list[str] = []
+        self._is_traced = False
         self._last_save = time.monotonic()
         self._asked_to_stop = False
+
+    def _restore(self) -> TrainState:
+        state, error = TrainState(), None
+        if self._communicator.rank == 0:
+            try:
+                state = self._checkpoints.restore(self._model, self._communicator.size)
+            except InputError as found:
+                error = found
+        share_failure(error, self._communicator)
+        self._communicator.broadcast([*self._model.variables, *self._model.optimizer.variables])
+        return share_state(state, self._communicator)
 
     def _make_evaluator(self, config: RunConfig) -> Evaluator | None:
         splits = self._data.schema.view("histories").splits
@@ -106,14 +116,14 @@ class Trainer:
         """
         if self.state.step:
             self.reporter.line(f"Going on from step {self.state.step} of {self.total_steps}")
-        with _on_sigterm(self._ask_to_stop), self._data.explained_reads():
+        with on_sigterm(self._ask_to_stop), self._data.explained_reads():
             while self.state.epoch < self._config.epochs and not self._stops_early():
                 self._train_epoch()
         if self._evaluator is None:
             self.state.best_step = self.state.step
         self._save()
         if self._communicator.rank == 0:
-            reason = f"validation {self._config.monitor}" if self._evaluator else "last epoch"
+            reason = f"validation {self._monitor}" if self._evaluator else "last epoch"
             self._checkpoints.mark_best(self.state.best_step, reason)
         self.reporter.close()
         return self.state
@@ -133,8 +143,9 @@ class Trainer:
         batches = iter(dataset)
         while state.batch < self.steps_per_epoch:
             self._train_call(batches)
-            if self._asked_to_stop:
+            if any_rank(self._asked_to_stop, self._communicator):
                 self._save()
+                self._communicator.barrier()  # or a rank that ends stops the one that saves
                 raise StoppedError
             if self._checkpoint_is_due():
                 self._save()
@@ -148,14 +159,16 @@ class Trainer:
         started = time.perf_counter()
         values, rows, first_bad = (t.numpy() for t in self._take_steps(batches, count))
         seconds = time.perf_counter() - started
-        self._stop_if_not_finite(first_bad)
+        share_failure(self._not_finite(first_bad), self._communicator)
         state.step += count
         state.batch += count
         state.seconds += seconds
         means = dict(zip(self._names, (float(v) for v in values / count), strict=True))
         scalars = {n if "/" in n else f"loss/{n}": value for n, value in means.items()}
-        examples = float(rows) * self._communicator.size * self._model.examples_per_row
-        scalars["throughput/examples_per_second"] = examples / seconds
+        if self._is_traced:  # the first call's time is mostly spent on tracing and compiling
+            examples = float(rows) * self._communicator.size * self._model.examples_per_row
+            scalars["throughput/examples_per_second"] = examples / seconds
+        self._is_traced = True
         scalars["learning_rate/dense"] = float(self._model.optimizer.learning_rate)
         scalars["learning_rate/tables"] = float(self._table_schedule(tf.constant(state.step)))
         self.reporter.steps(state.step, state.epoch, self._config.epochs, scalars)
@@ -176,16 +189,17 @@ class Trainer:
         self._names = list(losses)
         return tf.stack(list(losses.values())), tf.reduce_sum(batch["mask"])
 
-    def _stop_if_not_finite(self, first_bad: np.ndarray) -> None:
+    def _not_finite(self, first_bad: np.ndarray) -> InputError | None:
         for name, index in zip(self._names, first_bad, strict=True):
             if index >= 0:
-                raise InputError(
+                return InputError(
                     f"'{name}' must stay finite",
                     received="NaN or infinity",
                     where=f"step {self.state.step + int(index) + 1}, epoch {self.state.epoch + 1}",
                     action="Lower the learning rate or set trainer.mixed_precision=off; the run "
                     "folder keeps the last checkpoint before",
                 )
+        return None
 
     def _evaluation_is_due(self) -> bool:
         last = self.state.epoch == self._config.epochs
@@ -195,9 +209,9 @@ class Trainer:
         state = self.state
         metrics = evaluator.evaluate().metrics
         self.reporter.evaluation(state.step, "validation", metrics)
-        value = judge(state, metrics, self._config.monitor)
+        value = judge(state, metrics[self._monitor])
         self.reporter.line(
-            f"epoch {state.epoch}/{self._config.epochs}  validation {self._config.monitor} "
+            f"epoch {state.epoch}/{self._config.epochs}  validation {self._monitor} "
             f"{value:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )
         self._save()
@@ -218,22 +232,11 @@ class Trainer:
         return rest or self._config.steps_per_call
 
     def _save(self) -> None:
-        if self._communicator.rank == 0:
+        # Writing the same step again would replace a good checkpoint for nothing.
+        if self._communicator.rank == 0 and self.state != self._saved:
             self._checkpoints.save(self._model, self.state)
+            self._saved = replace(self.state)
         self._last_save = time.monotonic()
 
     def _ask_to_stop(self) -> None:
         self._asked_to_stop = True
-
-
-@contextmanager
-def _on_sigterm(handler: object) -> Iterator[None]:
-    def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        handler()  # type: ignore[operator]
-
-    previous = signal.signal(signal.SIGTERM, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -1,6 +1,9 @@
-"""Mixed precision: the type of the dense part's activations."""
+"""Mixed precision: the type of the dense part's activations in training."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import tensorflow as tf
 
@@ -9,10 +12,19 @@ import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 _POLICIES = {"off": "float32", "bfloat16": "mixed_bfloat16"}
 
 
-def set_precision(mixed_precision: str) -> None:
-    """Sets Keras's policy for models built from here on.
+@contextmanager
+def precision(mixed_precision: str) -> Iterator[None]:
+    """Builds models of this precision within the block.
+
+    Only training is mixed: the final evaluation and the export build the model in float32, so that
+    a served score does not depend on how the matrices of a batch are cut.
 
     Args:
         mixed_precision: `off` or `bfloat16`. Weights, tables, logits and losses stay float32.
     """
+    previous = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(_POLICIES[mixed_precision])
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(previous)

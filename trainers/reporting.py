@@ -22,17 +22,15 @@ class Reporter:
     Args:
         model_dir: The run folder; TensorBoard reads the same.
         total_steps: Steps of the whole run.
-        first_step: Step that this sitting starts from.
         silent: Whether to say and write nothing, on ranks other than 0.
     """
 
-    def __init__(self, model_dir: Path, total_steps: int, first_step: int, silent: bool) -> None:
+    def __init__(self, model_dir: Path, total_steps: int, silent: bool) -> None:
         self._model_dir = model_dir
         self._total_steps = total_steps
         self._silent = silent
         self._last_line = 0.0
-        self._started = time.perf_counter()
-        self._first_step = first_step
+        self._started: tuple[float, int] | None = None
         self._writer = None if silent else tf.summary.create_file_writer(str(model_dir))
 
     def config(self, text: str) -> None:
@@ -49,11 +47,14 @@ class Reporter:
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
         now = time.perf_counter()
+        if self._started is None:  # steps before this were traced and compiled, and tell nothing
+            self._started = (now, step)
+            return
         if now - self._last_line < _SECONDS_BETWEEN_LINES and step < self._total_steps:
             return
         self._last_line = now
-        per_step = (now - self._started) / max(1, step - self._first_step)
-        left = _clock(per_step * (self._total_steps - step))
+        started, first_step = self._started
+        left = _clock((now - started) / (step - first_step) * (self._total_steps - step))
         speed = scalars["throughput/examples_per_second"]
         self.line(
             f"epoch {epoch + 1}/{epochs}  step {step}/{self._total_steps}  "

@@ -28,6 +28,7 @@ from configs.base import EvaluationConfig, RunConfig
 from configs.overrides import apply_overrides
 from configs.registry import MODELS, build_model, recipe
 from configs.runs import (
+    CHECKPOINTS,
     CONFIG_FILE,
     config_from_json,
     config_to_json,
@@ -37,10 +38,11 @@ from configs.runs import (
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
-from models.recommender import Recommender
+from trainers.agreement import OtherRankError, StoppedError, share_failure
 from trainers.distributed import make_communicator
-from trainers.loop import StoppedError, Trainer
-from trainers.precision import set_precision
+from trainers.loop import Trainer
+from trainers.precision import precision
+from trainers.pretrained import adopt_pretrained
 from trainers.results import final_results, results_table, write_results
 from trainers.run_folder import open_run_folder
 
@@ -54,7 +56,9 @@ _RECIPE = flags.DEFINE_string("recipe", "default", "Recipe of configs/<model>.py
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared dataset, from data.prepare.")
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder: written, or gone on with.")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete the run in --model_dir first.")
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Delete a finished run, or one with other settings, in --model_dir first."
+)
 _SET = flags.DEFINE_multi_string(
     "set", [], "Override any config field, such as --set=model.gmf_dim=32; may be repeated."
 )
@@ -80,12 +84,11 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     """Trains, evaluates the chosen checkpoint on test, and writes `metrics.json`."""
     started = time.perf_counter()
     data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
-    set_precision(config.trainer.mixed_precision)
-    if communicator.rank == 0:
-        open_run_folder(model_dir, config, data, _OVERWRITE.value)
-    communicator.barrier()
-    model = build_model(config, data.schema)
-    _adopt_pretrained(model)
+    _open_on_rank_0(model_dir, config, data, communicator)
+    with precision(config.trainer.mixed_precision):
+        model = build_model(config, data.schema)
+    if not any((model_dir / CHECKPOINTS).glob("step-*")):  # which hold all that was adopted
+        adopt_pretrained(model, config, data)
     trainer = Trainer(config, data, model, model_dir, communicator)
     if communicator.rank == 0:
         text = json.dumps(config_to_json(config), indent=2)
@@ -138,9 +141,16 @@ def evaluate_again(model_dir: Path, communicator: Communicator) -> None:
     evaluate(model_dir, {}, settings, communicator)
 
 
-def _adopt_pretrained(model: Recommender) -> None:
-    for name, folder in model.pretrained_runs().items():
-        model.adopt(name, load_run(folder).model)
+def _open_on_rank_0(
+    model_dir: Path, config: RunConfig, data: PreparedDataset, communicator: Communicator
+) -> None:
+    error = None
+    if communicator.rank == 0:
+        try:
+            open_run_folder(model_dir, config, data, _OVERWRITE.value)
+        except InputError as found:
+            error = found
+    share_failure(error, communicator)
 
 
 def _required(value: str | None, flag: str) -> Path:
@@ -163,6 +173,8 @@ def main(argv: list[str]) -> None:
             train(resolve_config(), model_dir, communicator)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except OtherRankError:
         sys.exit(EXIT_BAD_INPUT)
     except StoppedError:
         print("Stopped by SIGTERM; the same command goes on from here", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shlex
 import shutil
 import sys
@@ -16,6 +18,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from trainers.results import METRICS_FILE
 
+LOCK_FILE = ".lock"
 _PACKAGES = ("tensorflow", "tf-keras", "numpy")
 
 
@@ -24,28 +27,71 @@ def open_run_folder(
 ) -> dict[str, Any]:
     """Writes `config.json` into a new run folder, or checks that of a run to go on with.
 
+    The folder stays locked until this process ends. `overwrite` deletes a run that cannot be gone
+    on with; one that can is never deleted, so that the same command goes on where it stopped.
+
     Returns:
         The content of `config.json`.
 
     Raises:
-        InputError: The folder holds a finished run, or one with another config or dataset.
+        InputError: The folder holds a finished run, one with another config or dataset, one that
+            is training now, or something else.
     """
     wanted = _resolved(config, data)
-    if overwrite and (model_dir / CONFIG_FILE).is_file():
-        shutil.rmtree(model_dir)
+    _check_is_run(model_dir)
+    model_dir.mkdir(parents=True, exist_ok=True)
+    _lock(model_dir)
     if (model_dir / CONFIG_FILE).is_file():
-        _check_same(model_dir, wanted)
-        return wanted
-    if model_dir.exists() and any(model_dir.iterdir()):
+        try:
+            _check_same(model_dir, wanted)
+            return wanted
+        except InputError:
+            if not overwrite:
+                raise
+            _empty(model_dir)
+    write_json(model_dir / CONFIG_FILE, wanted)
+    return wanted
+
+
+def _check_is_run(model_dir: Path) -> None:
+    fault = None
+    if model_dir.exists() and not model_dir.is_dir():
+        fault = "a file"
+    elif model_dir.exists() and not (model_dir / CONFIG_FILE).is_file():
+        # Hidden files are what a process leaves that was killed before it wrote the config.
+        others = [path.name for path in model_dir.iterdir() if not path.name.startswith(".")]
+        fault = f"{min(others)}, but no {CONFIG_FILE}" if others else None
+    if fault:
         raise InputError(
             "The run folder must be empty or hold a run",
-            received=f"files but no {CONFIG_FILE}",
+            received=fault,
             where=model_dir,
             action="Choose another --model_dir",
         )
-    model_dir.mkdir(parents=True, exist_ok=True)
-    write_json(model_dir / CONFIG_FILE, wanted)
-    return wanted
+
+
+def _lock(model_dir: Path) -> None:
+    """Keeps other processes out until this one ends, however it ends."""
+    descriptor = os.open(model_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise InputError(
+            "Only one process may train in a run folder",
+            received="another process is training",
+            where=model_dir,
+            action="Wait for it, or choose another --model_dir",
+        ) from error
+
+
+def _empty(model_dir: Path) -> None:
+    (model_dir / CONFIG_FILE).unlink()  # first: what is left is then no run
+    for path in model_dir.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK_FILE:
+            path.unlink()
 
 
 def _resolved(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:

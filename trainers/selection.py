@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from data.errors import InputError
 from trainers.checkpoints import TrainState
 
 
-def judge(state: TrainState, metrics: Mapping[str, float], monitor: str) -> float:
+def judge(state: TrainState, value: float) -> float:
     """Records in `state` whether an evaluation is the best so far.
 
     Args:
         state: Where the run is; its best value and step, and the evaluations since, are updated.
-        metrics: What validation measured.
-        monitor: The metric to choose by, larger being better; one that is not finite never wins.
-            `ndcg@10/sampled` stands for the dataset's frozen candidates, however many.
+        value: The monitored metric, larger being better; one that is not finite never wins.
 
     Returns:
-        The metric's value.
-
-    Raises:
-        InputError: Validation measures no such metric.
+        The value.
     """
-    value = _monitored(metrics, monitor)
     if math.isfinite(value) and value > state.best_value:
         state.best_value, state.best_step = value, state.step
         state.evaluations_since_best = 0
@@ -33,13 +27,22 @@ def judge(state: TrainState, metrics: Mapping[str, float], monitor: str) -> floa
     return value
 
 
-def _monitored(metrics: Mapping[str, float], name: str) -> float:
+def find_monitor(name: str, measured: Sequence[str]) -> str:
+    """Returns the name of the metric to choose by.
+
+    Args:
+        name: As configured. `ndcg@10/sampled` stands for the frozen candidates, however many.
+        measured: What validation measures.
+
+    Raises:
+        InputError: Validation measures no such metric.
+    """
     if name.endswith("/sampled"):
-        name = next((known for known in metrics if known.startswith(name)), name)
-    if name not in metrics:
+        name = next((known for known in measured if known.startswith(name)), name)
+    if name not in measured:
         raise InputError(
             "trainer.monitor must be a metric that validation measures",
             received=repr(name),
-            action=f"Measured: {', '.join(sorted(metrics))}",
+            action=f"Measured: {', '.join(sorted(measured))}",
         )
-    return metrics[name]
+    return name

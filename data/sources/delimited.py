@@ -1,11 +1,12 @@
 """Delimited text to columns: fast where the text is clean, exact about the line where it is not.
 
-Polars parses the whole file at once. Only when it fails, or leaves a required value empty, the
+Polars parses the file in large parts. Only when it fails, or a value is not what it must be, the
 file is read again line by line to find the malformed lines.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from data.errors import InputError
-from data.sources.iso_times import iso_microseconds
-from data.sources.layout import DATETIME, IGNORED, NUMBER, Layout
+from data.sources.layout import IGNORED, Layout
 
+PART_BYTES = 1 << 25  # parsed at once
+_HEAD = 200  # bytes that tell UTF-16
 SHOWN_CHARACTERS = 200  # of a malformed line
 
 
@@ -87,6 +89,13 @@ def decode_text(content: bytes, name: str, encoding: str = "utf-8") -> str:
     Raises:
         InputError: Bytes that the encoding does not know, with their line.
     """
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in content[:_HEAD]:
+        raise InputError(
+            f"The file must be {encoding} text",
+            received="UTF-16, by its first bytes",
+            where=name,
+            action="Convert it: iconv -f utf-16 -t utf-8 FILE > NEW_FILE",
+        )
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -101,26 +110,39 @@ def decode_text(content: bytes, name: str, encoding: str = "utf-8") -> str:
 
 def _parse(content: bytes, layout: Layout) -> pl.DataFrame:
     """Returns the fields that are used; raises ValueError or a PolarsError where one is wrong."""
+    start = len(content.partition(b"\n")[0]) + 1 if layout.header else 0
+    frames = [_parse_part(part, layout) for part in _parts(content, start, layout.quote)]
+    if not frames:
+        raise ValueError("no line of data")
+    # Ids that are integers in one part and text in another are text; integers read as before.
+    texts = {name for frame in frames for name in frame.columns if frame[name].dtype == pl.String}
+    return pl.concat(frame.with_columns(pl.col(texts).cast(pl.String)) for frame in frames)
+
+
+def _parts(content: bytes, start: int, quote: str | None) -> Iterator[bytes]:
+    """Yields the content in parts of whole lines: texts take more memory than what they become."""
+    whole = quote is not None and quote.encode() in content  # a line may end inside quotes
+    while start < len(content):
+        end = len(content) if whole else content.find(b"\n", start + PART_BYTES) + 1
+        part = content[start : end or len(content)]
+        if not part.isspace():
+            yield part
+        start += len(part)
+
+
+def _parse_part(content: bytes, layout: Layout) -> pl.DataFrame:
     fields = {name: kind for name, kind in layout.fields.items() if kind is not IGNORED}
-    # The header is passed over: the fields' names are ours, not the file's.
     frame = pl.read_csv(
         content,
         has_header=False,
-        skip_rows=int(layout.header),
         columns=[n for n, name in enumerate(layout.fields) if name in fields],
         separator=layout.separator,
         quote_char=layout.quote,
         schema={name: kind.dtype for name, kind in layout.fields.items()},
     )
-    times = [name for name, kind in fields.items() if kind is DATETIME]
-    frame = frame.with_columns(iso_microseconds(frame[name]) for name in times)
-    if frame.is_empty():
-        raise ValueError("no line of data")
     for name, kind in fields.items():
-        values = frame[name]
-        if (kind.required and values.null_count()) or (
-            kind is NUMBER and not values.is_finite().all()
-        ):
+        frame = frame.with_columns(kind.convert(frame[name]).alias(name))
+        if kind.required and frame[name].null_count():
             raise ValueError(f"field '{name}': a value that is not {kind.expected}")
     return frame
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -44,7 +45,7 @@ class SourceFiles:
         """Returns the content of one file, with its hash noted in `sha256`.
 
         Raises:
-            InputError: The file is missing or empty.
+            InputError: The file is missing or empty, is in the archive twice, or is damaged there.
         """
         if name not in self.names():
             raise InputError(
@@ -53,11 +54,7 @@ class SourceFiles:
                 where=self.path,
                 action="Check that --source and --dataset belong together",
             )
-        if self.path.is_dir():
-            content = (self.path / name).read_bytes()
-        else:
-            with zipfile.ZipFile(self.path) as archive:
-                content = archive.read(self._members()[name])
+        content = (self.path / name).read_bytes() if self.path.is_dir() else self._unpacked(name)
         if not content.strip():
             raise InputError(
                 "The file must hold at least one line", received="an empty file", where=name
@@ -65,8 +62,32 @@ class SourceFiles:
         self.sha256[name] = hashlib.sha256(content).hexdigest()
         return content
 
-    def _members(self) -> dict[str, str]:
+    def _unpacked(self, name: str) -> bytes:
+        members = self._members()[name]
+        if len(members) > 1:
+            raise InputError(
+                f"The archive must hold one file '{name}'",
+                received=", ".join(members),
+                where=self.path,
+                action="Unpack it and pass the folder that is meant",
+            )
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(members[0])
+        # RuntimeError: a password, or a compression that zipfile does not know.
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise InputError(
+                "Every file of the archive must unpack",
+                received=error,
+                where=f"{self.path}, {members[0]}",
+                action="Download the archive again, or unpack it yourself and pass the folder",
+            ) from error
+
+    def _members(self) -> dict[str, list[str]]:
         """Returns archive members by file name; macOS's resource forks are no data."""
+        found: dict[str, list[str]] = {}
         with zipfile.ZipFile(self.path) as archive:
-            members = [n for n in archive.namelist() if not n.startswith("__MACOSX/")]
-        return {PurePosixPath(n).name: n for n in members if not n.endswith("/")}
+            for member in archive.namelist():
+                if not member.startswith("__MACOSX/") and not member.endswith("/"):
+                    found.setdefault(PurePosixPath(member).name, []).append(member)
+        return found

@@ -1,7 +1,7 @@
 """ISO 8601 dates and times, parsed by column and explained by line.
 
 A column may mix dates, times with and without seconds or fractions, and offsets from UTC. What
-names no offset is taken as UTC.
+names no offset is taken as UTC. What is finer than a microsecond is cut off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import polars as pl
 _PATTERN = (
     r"^(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[T ](?P<minute>(?:[01][0-9]|2[0-3]):[0-5][0-9])"
-    r"(?:(?P<second>:[0-5][0-9])(?P<fraction>\.[0-9]{1,6})?)?"
+    r"(?:(?P<second>:[0-5][0-9])(?:(?P<fraction>\.[0-9]{1,6})[0-9]*)?)?"
     r"(?:Z|(?P<sign>[+-])(?P<hours>[0-9]{2}):?(?P<minutes>[0-9]{2}))?)?$"
 )
 _MINUTE = 60_000_000  # microseconds

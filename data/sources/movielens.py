@@ -12,10 +12,20 @@ from pathlib import Path
 
 import polars as pl
 
+from data.errors import InputError
 from data.interactions import Interactions
-from data.sources.delimited import decode_text, read_delimited
+from data.sources.delimited import SHOWN_CHARACTERS, decode_text, read_delimited
 from data.sources.files import SourceFiles
-from data.sources.layout import IGNORED, INTEGER, NUMBER, OPTIONAL_TEXT, TEXT, Kind, Layout
+from data.sources.layout import (
+    IGNORED,
+    INTEGER,
+    INTEGER_ID,
+    NUMBER,
+    OPTIONAL_TEXT,
+    TEXT,
+    Kind,
+    Layout,
+)
 
 AGE_GROUPS = (1, 18, 25, 35, 45, 50, 56)  # first year of each, as in MovieLens-1M
 GENRES_100K = [
@@ -42,11 +52,12 @@ GENRES_100K = [
 NO_GENRES = "(no genres listed)"
 YEAR = r"\((\d{4})\)\s*$"
 RATING_FIELDS: dict[str, Kind] = {
-    "user": INTEGER,
-    "item": INTEGER,
+    "user": INTEGER_ID,
+    "item": INTEGER_ID,
     "rating": NUMBER,
     "time": INTEGER,
 }
+RATINGS_HEADER, MOVIES_HEADER = "userId,movieId,rating,timestamp", "movieId,title,genres"
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,12 @@ class _Reader:
     max_bad_lines: float
     skipped_by_file: dict[str, int] = field(default_factory=dict)
 
-    def table(self, name: str, layout: Layout, encoding: str = "utf-8") -> pl.DataFrame:
+    def table(
+        self, name: str, layout: Layout, encoding: str = "utf-8", header: str | None = None
+    ) -> pl.DataFrame:
         content = self.files.read(name)
+        if header is not None:
+            _check_header(content, name, header)
         if encoding != "utf-8":
             content = decode_text(content, name, encoding).encode()
         if layout.shown_separator:
@@ -82,6 +97,18 @@ class _Reader:
         if skipped:
             self.skipped_by_file[name] = skipped
         return frame
+
+
+def _check_header(content: bytes, name: str, expected: str) -> None:
+    # utf-8-sig: a byte-order mark is no part of the first name.
+    found = decode_text(content.partition(b"\n")[0], name, "utf-8-sig").rstrip("\r")
+    if found != expected:
+        raise InputError(
+            "The first line must name the columns as GroupLens does",
+            received=f"{found[:SHOWN_CHARACTERS]!r} and not {expected!r}",
+            where=f"{name}, line 1",
+            action="Take the file as downloaded, or pass --dataset=table for another table",
+        )
 
 
 Tables = tuple[pl.DataFrame, pl.DataFrame | None, pl.DataFrame | None]
@@ -102,7 +129,7 @@ def load(options: MovieLensOptions) -> Interactions:
         items=items,
         text_attributes=frozenset({"title"}),
         files=reader.files.sha256,
-        options={"skipped_lines": reader.skipped_by_file},
+        skipped_lines=reader.skipped_by_file,
     )
 
 
@@ -122,7 +149,7 @@ def year_of_title(title: pl.Expr) -> pl.Expr:
 def _read_100k(reader: _Reader) -> Tables:
     events = reader.table("u.data", Layout(RATING_FIELDS, "\t"))
     user_fields: dict[str, Kind] = {
-        "user": INTEGER,
+        "user": INTEGER_ID,
         "age": INTEGER,
         "gender": TEXT,
         "occupation": TEXT,
@@ -131,7 +158,7 @@ def _read_100k(reader: _Reader) -> Tables:
     users = reader.table("u.user", Layout(user_fields, "|"))
     ignored = dict.fromkeys(("release", "video_release", "url"), IGNORED)
     flags = dict.fromkeys(GENRES_100K, INTEGER)
-    item_fields: dict[str, Kind] = {"item": INTEGER, "title": TEXT, **ignored, **flags}
+    item_fields: dict[str, Kind] = {"item": INTEGER_ID, "title": TEXT, **ignored, **flags}
     items = reader.table("u.item", Layout(item_fields, "|"), "latin-1")
     genres = pl.concat_list(
         pl.when(pl.col(genre) == 1).then(pl.lit(genre)) for genre in GENRES_100K
@@ -148,7 +175,7 @@ def _read_1m(reader: _Reader) -> Tables:
     users = None
     if "users.dat" in reader.files.names():  # MovieLens-10M has none
         fields: dict[str, Kind] = {
-            "user": INTEGER,
+            "user": INTEGER_ID,
             "gender": TEXT,
             "age": INTEGER,
             "occupation": INTEGER,
@@ -160,13 +187,15 @@ def _read_1m(reader: _Reader) -> Tables:
 
 
 def _read_csv(reader: _Reader) -> Tables:
-    events = reader.table("ratings.csv", Layout(RATING_FIELDS, ",", header=True))
-    movies = reader.table("movies.csv", Layout(_movie_fields(), ",", quote='"', header=True))
+    ratings_layout = Layout(RATING_FIELDS, ",", header=True)
+    movies_layout = Layout(_movie_fields(), ",", quote='"', header=True)
+    events = reader.table("ratings.csv", ratings_layout, header=RATINGS_HEADER)
+    movies = reader.table("movies.csv", movies_layout, header=MOVIES_HEADER)
     return events, None, _movies(movies)
 
 
 def _movie_fields() -> dict[str, Kind]:
-    return {"item": INTEGER, "title": TEXT, "genres": OPTIONAL_TEXT}
+    return {"item": INTEGER_ID, "title": TEXT, "genres": OPTIONAL_TEXT}
 
 
 def _movies(movies: pl.DataFrame) -> pl.DataFrame:

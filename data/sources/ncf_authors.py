@@ -16,12 +16,14 @@ import polars as pl
 
 from data.errors import InputError
 from data.interactions import Interactions
-from data.sources.delimited import read_delimited
+from data.sources.delimited import decode_text, read_delimited
 from data.sources.files import SourceFiles
-from data.sources.layout import IGNORED, INTEGER, NUMBER, Kind, Layout
+from data.sources.layout import IGNORED, INTEGER_ID, NUMBER, Kind, Layout
 
 TRAIN, TEST, NEGATIVE = ".train.rating", ".test.rating", ".test.negative"
-NEGATIVE_LINE = r"^\(\d+,\d+\)(\t\d+)+\s*$"
+_ID = "(?:0|[1-9][0-9]{0,17})"
+PAIR = rf"^\((?<user>{_ID}),(?<item>{_ID})\)"
+NEGATIVE_LINE = rf"{PAIR}(?:\t{_ID})+\s*$"
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,15 @@ def load(options: NcfOptions) -> Interactions:
     """Reads the three files.
 
     Raises:
-        InputError: Files missing, more than one prefix, malformed lines, or negatives that belong
-            to other users than the test file.
+        InputError: Files missing, more than one prefix, malformed lines, or negatives that do not
+            fit the ratings.
     """
     files = SourceFiles(options.source)
     prefix = _prefix(files)
-    train, train_skipped = _ratings(files, prefix + TRAIN, options.max_bad_lines)
-    test, test_skipped = _ratings(files, prefix + TEST, options.max_bad_lines)
-    candidates = _negatives(files, prefix + NEGATIVE, test)
+    skipped: dict[str, int] = {}
+    train = _ratings(files, prefix + TRAIN, options.max_bad_lines, skipped)
+    test = _ratings(files, prefix + TEST, options.max_bad_lines, skipped)
+    candidates = _negatives(files, prefix + NEGATIVE, train, test)
     in_validation = draw_one_of_each_user(train["user"].to_numpy(), options.seed)
     split = pl.when(pl.Series(in_validation)).then(pl.lit("validation")).otherwise(pl.lit("train"))
     events = pl.concat([train.with_columns(split=split), test.with_columns(split=pl.lit("test"))])
@@ -59,7 +62,7 @@ def load(options: NcfOptions) -> Interactions:
         events=events,
         candidates=candidates,
         files=files.sha256,
-        options={"skipped_lines": train_skipped + test_skipped},
+        skipped_lines=skipped,
     )
 
 
@@ -93,43 +96,64 @@ def _prefix(files: SourceFiles) -> str:
     return found[0]
 
 
-def _ratings(files: SourceFiles, name: str, max_bad_lines: float) -> tuple[pl.DataFrame, int]:
+def _ratings(
+    files: SourceFiles, name: str, max_bad_lines: float, skipped: dict[str, int]
+) -> pl.DataFrame:
+    """Reads one file of ratings, and notes the lines skipped in `skipped`."""
     content = files.read(name)
-    fields: dict[str, Kind] = {"user": INTEGER, "item": INTEGER, "rating": NUMBER}
+    fields: dict[str, Kind] = {"user": INTEGER_ID, "item": INTEGER_ID, "rating": NUMBER}
     if content.partition(b"\n")[0].count(b"\t") == 3:
         fields["time"] = IGNORED
-    return read_delimited(content, name, Layout(fields, "\t"), max_bad_lines)
+    frame, count = read_delimited(content, name, Layout(fields, "\t"), max_bad_lines)
+    if count:
+        skipped[name] = count
+    return frame
 
 
-def _negatives(files: SourceFiles, name: str, test: pl.DataFrame) -> pl.DataFrame:
-    lines = pl.Series("line", files.read(name).decode("utf-8", "replace").splitlines())
+def _negatives(
+    files: SourceFiles, name: str, train: pl.DataFrame, test: pl.DataFrame
+) -> pl.DataFrame:
+    lines = pl.Series("line", decode_text(files.read(name), name).splitlines())
     wrong = (~lines.str.contains(NEGATIVE_LINE)).arg_true()
     if len(wrong):
         raise InputError(
-            "Each line must read (user,item)<TAB>negative<TAB>negative ..., all integers",
+            "Each line must read (user,item)<TAB>negative<TAB>negative ..., all integers of at "
+            "most 18 digits without leading zeros",
             received=repr(lines[wrong[0]][:80]),
             where=f"{name}, line {wrong[0] + 1}",
         )
-    pairs = lines.str.extract_groups(r"^\((?<user>\d+),(?<item>\d+)\)").struct.unnest()
+    pairs = lines.str.extract_groups(PAIR).struct.unnest()
     rest = lines.str.strip_chars().str.split("\t").list.slice(1).cast(pl.List(pl.Int64))
-    table = pairs.cast(pl.Int64).with_columns(negatives=rest)
+    table = pairs.cast(pl.Int64).with_columns(negatives=rest).with_row_index("line", 1)
     _check_pairs(table, test, name)
+    _check_lists(table, train, name)
     return table.select(split=pl.lit("test"), user="user", negatives="negatives")
+
+
+def _refuse_lines(rule: str, wrong: pl.DataFrame, name: str) -> None:
+    """Raises InputError on the first of some lines, if there are any."""
+    if len(wrong):
+        line, user, item = wrong.sort("line").select("line", "user", "item").row(0)
+        raise InputError(
+            rule,
+            received=f"user {user}, item {item}",
+            where=f"{name}, line {line}",
+            action="Correct the files, or take them as the authors give them",
+        )
 
 
 def _check_pairs(table: pl.DataFrame, test: pl.DataFrame, name: str) -> None:
     keys = ["user", "item"]
-    lines = table.with_row_index("line", 1)
-    unknown = lines.join(test, on=keys, how="anti")
-    twice = lines.filter(pl.struct(keys).is_duplicated())
-    for wrong in (unknown, twice):
-        if len(wrong):
-            line, user, item = wrong.select("line", *keys).row(-1)
-            raise InputError(
-                "Each line of negatives must belong to a pair of the test file, each to another",
-                received=f"user {user}, item {item}",
-                where=f"{name}, line {line}",
-            )
+    _refuse_lines(
+        "Each line of negatives must belong to a pair of the test file",
+        table.join(test, on=keys, how="anti"),
+        name,
+    )
+    _refuse_lines(
+        "Each user must have one line of negatives",
+        table.filter(~pl.col("user").is_first_distinct()),
+        name,
+    )
     without = test.join(table, on=keys, how="anti")
     if len(without):
         user, item = without.select(keys).row(0)
@@ -138,3 +162,17 @@ def _check_pairs(table: pl.DataFrame, test: pl.DataFrame, name: str) -> None:
             received=f"none for user {user}, item {item} ({len(without):,} pairs have none)",
             where=name,
         )
+
+
+def _check_lists(table: pl.DataFrame, train: pl.DataFrame, name: str) -> None:
+    # The line's own held-out item may be among them: 156 of the authors' lines for MovieLens-1M
+    # have it, and it is left out of the candidates later.
+    flat = table.select("line", "user", item="negatives").explode("item")
+    _refuse_lines(
+        "No line may list a negative twice", flat.filter(~pl.struct(flat).is_first_distinct()), name
+    )
+    _refuse_lines(
+        "No negative may be an item that the user has in the training file",
+        flat.join(train, on=["user", "item"], how="semi"),
+        name,
+    )

@@ -67,7 +67,7 @@ class SyntheticOracle:
         negatives: Ragged,
         item_raw_ids: np.ndarray,
         user_raw_ids: np.ndarray,
-        sampled: int = 99,
+        sampled: int,
     ) -> dict[str, float]:
         """Returns what the Bayes-optimal ranking scores on these held-out events.
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from data.errors import InputError, nearest
+from data.events import check_reserved
 from data.interactions import Interactions
 from data.sources.delimited import decode_text, read_delimited, records
-from data.sources.layout import DATETIME, IGNORED, INTEGER, NUMBER, TEXT, Kind, Layout
+from data.sources.ids import LineFinder, check_ids
+from data.sources.layout import CANONICAL, DATETIME, ID, IGNORED, INTEGER, NUMBER, Kind, Layout
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 PARQUET = ".parquet"
-_SAMPLED_LINES = 1_000  # that decide whether ids and times are integers
+_SAMPLED_LINES = 1_000  # that decide whether times are integers
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class TableOptions:
 
     Attributes:
         source: A .csv, .tsv, .txt (tab) or .parquet file; text files have a header.
-        user_column: Column of user ids, integers or text.
-        item_column: Column of item ids, integers or text.
+        user_column: Column of user ids, integers or text; see `data.sources.ids`.
+        item_column: Column of item ids, likewise.
         rating_column: Column of ratings; empty where there is none.
         time_column: Column of times, integers or ISO 8601; empty where there is none.
         max_bad_lines: Largest share of malformed lines to skip (text files).
@@ -56,7 +59,7 @@ def load(options: TableOptions) -> Interactions:
 
     Raises:
         InputError: No such file, an unknown kind of file, an unknown or repeated column, malformed
-            lines, missing values, or an empty table.
+            lines, missing values, reserved ids, or an empty table.
     """
     path = options.source
     if not path.is_file():
@@ -73,20 +76,31 @@ def load(options: TableOptions) -> Interactions:
         raise InputError(
             "The file must hold at least one line", received="an empty file", where=path
         )
+    skipped, notes = 0, list[str]()
     if kind == PARQUET:
-        events, skipped = _read_parquet(content, options), 0
+        events = _read_parquet(content, options)
     else:
-        events, skipped = _read_text(content, SEPARATORS[kind], options)
+        events, skipped, notes = _read_text(content, SEPARATORS[kind], options)
     return Interactions(
         name=path.stem,
         events=events,
         files={path.name: hashlib.sha256(content).hexdigest()},
-        options={"columns": options.columns(), "skipped_lines": skipped},
+        skipped_lines={path.name: skipped} if skipped else {},
+        options={"columns": options.columns()},
+        facts={"notes": notes} if notes else {},
     )
 
 
 def _check_columns(known: list[str], options: TableOptions) -> None:
     columns = options.columns()
+    for ours in ("user", "item"):
+        if ours not in columns:
+            raise InputError(
+                f"--{ours}_column must name a column of the file",
+                received="an empty text",
+                where=options.source,
+                action=f"Known: {', '.join(sorted(set(known)))}",
+            )
     for ours, theirs in columns.items():
         times = known.count(theirs)
         if times != 1:
@@ -104,26 +118,45 @@ def _check_columns(known: list[str], options: TableOptions) -> None:
             )
 
 
-def _read_text(content: bytes, separator: str, options: TableOptions) -> tuple[pl.DataFrame, int]:
+def _read_text(
+    content: bytes, separator: str, options: TableOptions
+) -> tuple[pl.DataFrame, int, list[str]]:
+    """Returns the events, the number of lines skipped, and notes for people."""
     name = options.source.name
-    head = content[: content.find(b"\n") + 1] or content
-    # utf-8-sig: a byte-order mark, as spreadsheets write, is no part of the first name.
-    text = decode_text(head, name, "utf-8-sig")
-    header = [column.strip() for column in next(csv.reader([text], delimiter=separator))]
+    header = _header(content, separator, name)
     _check_columns(header, options)
-    sample = _sample(content, separator, name, header)
     ours = {theirs: ours for ours, theirs in options.columns().items()}
+    kinds = {"user": ID, "item": ID, "rating": NUMBER}
     fields: dict[str, Kind] = {}
     for position, column in enumerate(header, 1):
-        if column in ours:
-            fields[ours[column]] = _kind(ours[column], sample[column])
+        if column == options.time_column:
+            fields["time"] = _time_kind(_sample(content, separator, name, header)[column])
+        elif column in ours:
+            fields[ours[column]] = kinds[ours[column]]
         else:
             # Two columns may have one name, or an ignored one the name of ours.
             taken = column in fields or column in ours.values()
             fields[f"{column} #{position}" if taken else column] = IGNORED
     layout = Layout(fields, separator, quote='"', header=True)
     frame, skipped = read_delimited(content, name, layout, options.max_bad_lines)
-    return frame.select(list(options.columns())), skipped
+    lines = LineFinder(content, name, separator, list(fields))
+    notes = [note for key in ("user", "item") for note in check_ids(frame[key], lines)]
+    return frame.select(list(options.columns())), skipped, notes
+
+
+def _header(content: bytes, separator: str, name: str) -> list[str]:
+    head = content[: content.find(b"\n") + 1] or content
+    # utf-8-sig: a byte-order mark, as spreadsheets write, is no part of the first name.
+    text = decode_text(head, name, "utf-8-sig")
+    try:
+        return [column.strip() for column in next(csv.reader([text], delimiter=separator))]
+    except csv.Error as error:
+        raise InputError(
+            "Lines must end in LF or CR LF, and the first one must hold the names of the columns",
+            received=error,
+            where=f"{name}, line 1",
+            action="Where lines end in CR alone, convert them: tr '\\r' '\\n' < FILE > NEW_FILE",
+        ) from error
 
 
 def _sample(content: bytes, separator: str, name: str, header: list[str]) -> dict[str, list[str]]:
@@ -134,20 +167,10 @@ def _sample(content: bytes, separator: str, name: str, header: list[str]) -> dic
     return {column: [row[i] for row in whole] for i, column in enumerate(header)}
 
 
-def _kind(ours: str, values: list[str]) -> Kind:
-    if ours == "rating":
-        return NUMBER
-    integers = sum(_is_integer(value) for value in values)
-    # Most of the sample decides, so that one malformed line is reported and not taken for text.
-    if values and integers > len(values) / 2:
-        return INTEGER
-    return TEXT if ours in ("user", "item") else DATETIME
-
-
-def _is_integer(text: str) -> bool:
-    # A leading zero is part of the id: 007 and 7 are two items.
-    digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
+def _time_kind(values: list[str]) -> Kind:
+    # Most of the sample decides, so that one malformed line is reported and not taken for a date.
+    whole = sum(re.match(CANONICAL, value) is not None for value in values)
+    return INTEGER if values and whole > len(values) / 2 else DATETIME
 
 
 def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
@@ -169,7 +192,7 @@ def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
 
 def _checked(values: pl.Series, ours: str, theirs: str, source: Path) -> pl.Series:
     where = f"{source}, column '{theirs}'"
-    if ours == "time" and values.dtype.is_temporal():
+    if ours == "time" and values.dtype in (pl.Date, pl.Datetime):
         values = values.cast(pl.Datetime("us")).dt.epoch("us")
     if ours == "rating" and values.dtype.is_numeric():
         values = values.cast(pl.Float32)
@@ -194,4 +217,19 @@ def _checked(values: pl.Series, ours: str, theirs: str, source: Path) -> pl.Seri
             received=values[row],
             where=f"{where}, row {row + 1}",
         )
-    return values.cast(pl.Int64) if values.dtype.is_integer() else values
+    if ours in ("user", "item"):
+        check_reserved(values.rename(ours), f"{where}, row")
+    return _as_int64(values, ours, where) if values.dtype.is_integer() else values
+
+
+def _as_int64(values: pl.Series, ours: str, where: str) -> pl.Series:
+    fitting = values.cast(pl.Int64, strict=False)
+    if fitting.null_count():
+        row = int(fitting.is_null().arg_true()[0])
+        raise InputError(
+            f"Every {ours} must fit a signed integer of 64 bits",
+            received=values[row],
+            where=f"{where}, row {row + 1}",
+            action="Store the column as text" if ours in ("user", "item") else None,
+        )
+    return fitting

@@ -63,8 +63,9 @@ def test_empty_file(text: str, tmp_path: Path) -> None:
 
 
 def test_table_without_a_row(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=says("at least one line of data", "none.csv")):
-        load_table(tmp_path / "none.csv", "user,item\n")
+    for text in ("user,item", "user,item\n", "user,item\n\n \n"):
+        with pytest.raises(InputError, match=says("at least one line of data", "none.csv")):
+            load_table(tmp_path / "none.csv", text)
     pl.DataFrame({"user": [], "item": []}).write_parquet(tmp_path / "none.parquet")
     with pytest.raises(InputError, match=says("at least one row", "none.parquet")):
         table.load(table.TableOptions(tmp_path / "none.parquet"))
@@ -220,7 +221,7 @@ def test_killed_prepare_leaves_nothing_and_the_same_command_works(tmp_path: Path
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
-    assert left.name == f".out.partial-{process.pid}"
+    assert left.name.startswith(".out.partial-")
     with pytest.raises(InputError, match=r"must hold a schema\.json"):
         PreparedDataset(left)
 

@@ -106,7 +106,9 @@ def test_malformed_lines_of_the_ncf_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=says("pair of the test file", "user 1, item 2", "line 2")):
         load()
     replace_line(tmp_path / "tiny.test.negative", 2, b"(0,3)\t5\t4")
-    with pytest.raises(InputError, match=says("each to another", "user 0, item 3", "line 2")):
+    with pytest.raises(
+        InputError, match=says("Each user must have one line", "user 0, item 3", "line 2")
+    ):
         load()
 
 
@@ -121,13 +123,13 @@ TWENTY = "user,item,at\n" + "".join(f"{n},{n % 5},{n}\n" for n in range(20))
 
 
 def test_malformed_lines_are_skipped_up_to_the_stated_share(tmp_path: Path) -> None:
-    text = TWENTY.replace("\n3,3,3\n", "\n3,three,3\n").replace("\n7,2,7\n", "\n7,2\n")
+    text = TWENTY.replace("\n3,3,3\n", "\n3,,3\n").replace("\n7,2,7\n", "\n7,2\n")
     path = tmp_path / "sales.csv"
     source = load_table(path, text, time_column="at", max_bad_lines=0.1)
     assert source.events["user"].to_list() == [n for n in range(20) if n not in (3, 7)]
-    assert source.options["skipped_lines"] == 2
-    rule = "Each line must read user,item,time with user an integer, item an integer"
-    shown = "'3,three,3'; field 'item': 'three' is not an integer"
+    assert source.skipped_lines == {"sales.csv": 2}
+    rule = "Each line must read user,item,time with user an id that is not empty, item an id"
+    shown = "'3,,3'; field 'item': '' is not an id that is not empty"
     where = "sales.csv, line 5 (2 of 20 lines are malformed)"
     action = "skip a share of the lines: --max_bad_lines=0.01; now 0.09"
     with pytest.raises(InputError, match=says(rule, shown, where, action)):

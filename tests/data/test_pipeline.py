@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data.blocks import Ragged
-from data.dataset import PreparedDataset
+from data.dataset import Positives, PreparedDataset
+from data.errors import InputError
 from data.pipeline import MASK, Reading, make_dataset, steps_per_epoch
 from data.sampling import NEGATIVES, PopularityNegatives, UniformNegatives
 
@@ -47,7 +49,10 @@ def test_order_depends_on_seed_and_epoch_only(synthetic_data: PreparedDataset) -
     def order(seed: int, epoch: int) -> list[tuple[int, int]]:
         return pairs(make_dataset(synthetic_data, ROWS, seed=seed, epoch=epoch))
 
-    assert order(1, 0) == order(1, 0)
+    first = order(1, 0)
+    for global_seed in (1, 2):
+        tf.random.set_seed(global_seed)
+        assert order(1, 0) == first
     assert order(1, 0) != order(1, 1)
     assert order(1, 0) != order(2, 0)
 
@@ -122,6 +127,33 @@ def test_popular_negatives_follow_the_counts(synthetic_data: PreparedDataset) ->
     weights[own] = weights[:2] = 0
     share = np.bincount(drawn.ravel(), minlength=len(counts)) / drawn.size
     np.testing.assert_allclose(share, weights / weights.sum(), atol=0.003)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 0.99])
+def test_rare_items_are_drawn_however_many_there_are(exponent: float) -> None:
+    # Together the rare items have one event in 50, each of them fewer than float32 can tell.
+    counts = np.ones(1_000_002, np.int64)
+    counts[2] = 50_000_000
+    counts[-1] = counts[-100_000:-1:2] = 0
+    sampler = PopularityNegatives(None, counts, 1000, exponent)
+    batch = {"user": np.zeros(1000, np.int32), MASK: np.ones(1000, np.float32)}
+    drawn = sampler(batch, np.array([1, 2], np.int32))[NEGATIVES].numpy().ravel()
+    weights = counts[2:] ** exponent * (counts[2:] > 0)
+    assert counts[drawn].all()
+    rare = drawn[drawn > 2]
+    share = weights[1:].sum() / weights.sum()
+    assert len(rare) / len(drawn) == pytest.approx(share, rel=0.05)
+    # As many different ones as so many draws of equal chance find.
+    equal = int((counts[3:] > 0).sum())
+    found = equal * (1 - np.exp(-len(rare) / equal))
+    assert len(np.unique(rare)) == pytest.approx(found, rel=0.02)
+
+
+def test_user_with_every_item_is_told_what_can_be_done() -> None:
+    positives = Positives(np.array([2, 3], np.int32), np.array([0, 0, 0, 2]))
+    found = r"untouched.*user id 2 with 2 items.*--set=model.allow_positives=true, or drop"
+    with pytest.raises(InputError, match=found):
+        UniformNegatives(positives, 4, 1)
 
 
 def test_padding_rows_draw_no_real_item(synthetic_data: PreparedDataset) -> None:

@@ -178,7 +178,7 @@ def test_oracle_refuses_events_of_another_world(synthetic_data: PreparedDataset)
     }
     assert oracle is not None
     with pytest.raises(InputError, match=r"of the synthetic world .*never consumed.*split test"):
-        oracle.best_scores("test", **columns, **raw_ids)
+        oracle.best_scores("test", **columns, **raw_ids, sampled=99)
 
 
 @pytest.mark.parametrize(

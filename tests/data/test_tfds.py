@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from data.errors import InputError
 from data.sources import tfds_movielens
@@ -47,13 +48,14 @@ def test_tfds_delivers_raw_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tfds_offline_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    builder = tfds.builder
+    monkeypatch.setattr(tfds, "builder", lambda name: builder(name, data_dir=str(tmp_path)))
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nothing listens
     with pytest.raises(InputError) as caught:
         tfds_movielens.load("movielens_1m")
     message = str(caught.value)
-    assert message.startswith("movielens/1m-ratings must be in ")
+    assert message.startswith(f"movielens/1m-ratings must be in {tmp_path}")
     assert "no network, or a failed download: ProxyError" in message
     assert "pass --source=FOLDER_OR_ZIP --dataset=movielens_1m" in message
 

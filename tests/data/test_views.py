@@ -59,14 +59,14 @@ def test_vocabularies_hold_training_ids_the_most_frequent_first(data: PreparedDa
 def test_ties_in_frequency_go_by_number_and_by_byte(tmp_path: Path) -> None:
     events = pl.DataFrame(
         {
-            "user": [10, 9, -1, 10, 9, 10, 9, -1, -1],
+            "user": [10, 9, -2, 10, 9, 10, 9, -2, -2],
             "item": ["é", "é", "é", "b", "b", "B", "B", "a", "b"],
             "time": range(9),
         }
     )
     split = SplitOptions("time", test_from=8)
     data = prepared(Interactions("ties", events), tmp_path / "out", PrepareOptions(split=split))
-    assert data.raw_ids("user").tolist() == [9, 10, -1]
+    assert data.raw_ids("user").tolist() == [9, 10, -2]
     assert data.raw_ids("item").tolist() == ["é", "B", "b", "a"]
     assert (data.folder / "vocab" / "item.txt").read_bytes() == "é\nB\nb\na\n".encode()
 

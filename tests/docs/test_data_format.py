@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import os
 import re
 import runpy
 import sys
@@ -35,8 +36,11 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedDataset:
     """Returns the dataset that the page's example writes."""
     monkeypatch.chdir(tmp_path)
     Path("writer.py").write_text(example())
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.fstat(file).st_ino))
     runpy.run_path("writer.py")
     Path("writer.py").unlink()
+    assert {path.stat().st_ino for path in (tmp_path, *tmp_path.rglob("*"))} <= {*flushed}
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
     return PreparedDataset(tmp_path / "tiny")
 

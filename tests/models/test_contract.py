@@ -17,7 +17,7 @@ from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_weights, save_weights
 from trainers.loop import Trainer
-from trainers.precision import set_precision
+from trainers.precision import precision
 
 pytestmark = pytest.mark.parametrize("name", sorted(MODELS))
 
@@ -96,15 +96,12 @@ def test_scores_agree_with_item_scores(name: str, checkerboard_data: PreparedDat
 
 
 def test_bfloat16_trains_with_float32_logits(name: str, checkerboard_data: PreparedDataset) -> None:
-    set_precision("bfloat16")
-    try:
+    with precision("bfloat16"):
         _, model = tiny(name, checkerboard_data)
-        batch = first_batch(model, checkerboard_data)
-        model.prepare_training(tf.keras.optimizers.Adam(0.02), xla=True)
-        losses = [float(model.train_step(batch)["loss"]) for _ in range(60)]
-        assert model.item_scores({"user": tf.constant([2])}).dtype == tf.float32
-    finally:
-        set_precision("off")
+    batch = first_batch(model, checkerboard_data)
+    model.prepare_training(tf.keras.optimizers.Adam(0.02), xla=True)
+    losses = [float(model.train_step(batch)["loss"]) for _ in range(60)]
+    assert model.item_scores({"user": tf.constant([2])}).dtype == tf.float32
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.5 * losses[0]
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.sampling import NEGATIVES
+from models.dropout import DROPOUT_SEED
 from models.ncf import NCF
 from models.ncf_config import NCFConfig
 
@@ -103,6 +104,19 @@ def test_loss_is_logistic_over_positive_and_negatives_plus_l2(
     np.testing.assert_allclose(loss, logistic / 3 + penalty / 3, rtol=1e-5)
 
 
+def test_dropout_follows_the_seed_of_the_batch(checkerboard_data: PreparedDataset) -> None:
+    model = make(checkerboard_data, "mlp", dropout=0.5)
+    batch = {"user": tf.range(2, 6), "item": tf.range(2, 6), "mask": tf.ones(4)}
+
+    def loss(seed: int) -> float:
+        return float(model.training_loss({**batch, DROPOUT_SEED: tf.constant([seed, 0])})[0])
+
+    assert loss(1) == loss(1)
+    assert loss(1) != loss(2)
+    calm = float(model.test_step({**batch, DROPOUT_SEED: tf.constant([1, 0])})["loss"])
+    assert calm == float(model.test_step(batch)["loss"])
+
+
 def test_neumf_starts_as_the_weighted_sum_of_its_halves(checkerboard_data: PreparedDataset) -> None:
     gmf, mlp = (make(checkerboard_data, name, seed) for name, seed in (("gmf", 4), ("mlp", 5)))
     config = replace(SMALL, pretrained_gmf="g", pretrained_mlp="m", pretrained_alpha=0.3)
@@ -131,6 +145,11 @@ def test_another_variant_or_width_cannot_be_adopted(
     [
         ({"negatives": 0}, "model.negatives must be at least 1"),
         ({"hidden": ()}, "model.hidden must have a layer"),
+        ({"hidden": (8, 0)}, "model.hidden must hold widths of at least 1"),
+        ({"stddev": -0.1}, "model.stddev must not be below 0"),
+        ({"gmf_l2": float("inf")}, "model.gmf_l2 must not be below 0, and finite"),
+        ({"dropout": 1.0}, r"model.dropout must lie in \[0, 1\)"),
+        ({"pretrained_alpha": 1.5}, r"model.pretrained_alpha must lie in \[0, 1\]"),
         ({"pretrained_gmf": "run"}, "go together"),
         (
             {"variant": "mf", "pretrained_gmf": "a", "pretrained_mlp": "b"},

@@ -110,6 +110,12 @@ def test_command_prints_a_table_and_marks_strangers(url: str, neumf: Exported) -
     assert stranger.endswith("[unknown user: popular items]")
 
 
+def test_command_with_a_text_id_names_the_flag() -> None:
+    done = run_module("serving.client", "--users=anna")
+    assert done.returncode == 2
+    assert "Received: 'anna'. Pass --text_ids" in done.stderr
+
+
 def test_command_without_a_server(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

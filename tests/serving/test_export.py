@@ -22,7 +22,8 @@ from data.blocks import Ragged
 from data.errors import InputError
 from models.recommender import Recommender
 from serving.export import export
-from serving.recommend import MAX_K, NO_SCORE
+from serving.recommend import NO_SCORE
+from serving.request_checks import MAX_K
 
 STRANGER = 10**9
 FRESH = """
@@ -186,6 +187,16 @@ def test_every_row_of_a_batch_has_its_own_k_and_kind(signatures: Any, neumf: Exp
 def test_k_out_of_range_is_refused(k: int, message: str, signatures: Any) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"k must be {message}"):
         recommend(signatures, 1, k)
+
+
+def test_inputs_of_unlike_length_are_refused_and_no_row_is_no_error(signatures: Any) -> None:
+    one, two = tf.constant([1], tf.int64), tf.constant([1, 2], tf.int64)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="user and k must have equally many"):
+        signatures["serving_default"](user=one, k=tf.constant([1, 1]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="user and item must have equally"):
+        signatures["score"](user=two, item=one)
+    nobody = signatures["serving_default"](user=one[:0], k=tf.constant([], tf.int32))
+    assert nobody["items"].shape == (0, 0)
 
 
 def test_score_gives_probability_and_logit(signatures: Any, neumf: Exported) -> None:

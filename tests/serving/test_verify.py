@@ -119,11 +119,13 @@ def test_command_ends_with_1_where_items_are_not_those_of_the_scores(
 
 
 def test_raw_id_that_pads_requests_is_refused(tmp_path: Path) -> None:
-    pairs = [(user, item) for user in range(-1, 6) for item in range(5)]
+    pairs = [(user, item) for user in range(6) for item in range(5)]
     events = pl.DataFrame(pairs, schema=["user", "item"], orient="row")
     events = events.with_columns(time=pl.int_range(pl.len()))
     prepare(Interactions("padding", events), PrepareOptions(negatives=1), tmp_path / "data")
     data = PreparedDataset(tmp_path / "data")
     RawIds(data, "item")
+    vocabulary = tmp_path / "data" / "vocab" / "user.txt"  # as another writer could leave it
+    vocabulary.write_text(vocabulary.read_text().replace("5\n", "-1\n"))
     with pytest.raises(InputError, match="No raw id of 'user' may be the one that pads requests"):
         RawIds(data, "user")

@@ -1,4 +1,4 @@
-"""Takes some steps on each rank's share of fixed global batches and saves the weights.
+"""Evaluates, then takes steps on each rank's share of fixed global batches; saves the weights.
 
 Started by test_distributed.py, alone or under horovodrun: DATA OUT GLOBAL_BATCH OPTIMIZER.
 """
@@ -24,7 +24,7 @@ STEPS = 20
 
 
 def main() -> None:
-    """Trains, evaluates, and lets rank 0 write what it holds."""
+    """Evaluates, trains, and lets rank 0 write what it holds."""
     data, out, size = PreparedDataset(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     config = recipe("ncf", "tiny")
     settings = replace(config.model, table_optimizer=sys.argv[4])
@@ -32,6 +32,11 @@ def main() -> None:
     model = build_model(replace(config, model=settings), data.schema)
     model.prepare_training(tf.keras.optimizers.Adam(0.01), communicator=communicator)
     communicator.broadcast(model.variables)
+    # Before the first step, as weights equal but for rounding may rank near-ties differently.
+    evaluation = EvaluationConfig(batch_size=37)
+    result = Evaluator(
+        model, data, "test", evaluation, ("sampled", "full"), communicator
+    ).evaluate()
     share = size // communicator.size
     mine = slice(communicator.rank * share, (communicator.rank + 1) * share)
     reading = model.reading(("train",), size)
@@ -39,10 +44,6 @@ def main() -> None:
     step = tf.function(model.train_step)
     for batch in batches.take(STEPS):
         step({name: values[mine] for name, values in batch.items()})
-    evaluation = EvaluationConfig(batch_size=37)
-    result = Evaluator(
-        model, data, "test", evaluation, ("sampled", "full"), communicator
-    ).evaluate()
     if communicator.rank == 0:
         tables = {name: model.tables.rows(name).numpy() for name in ("user", "item")}
         dense = {f"dense{n}": v.numpy() for n, v in enumerate(model.trainable_variables)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +17,24 @@ from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
-from trainers.checkpoints import TrainState
+from trainers.checkpoints import Checkpoints, TrainState
 from trainers.loop import Trainer
-from trainers.selection import judge
+from trainers.schedules import make_dense_optimizer
+from trainers.selection import find_monitor, judge
 
 MONITOR = "ndcg@10/sampled99"
+ONE = Communicator()
+FAST = apply_overrides(
+    recipe("ncf", "tiny"),
+    ["trainer.epochs=40", "trainer.patience=2", "trainer.learning_rate=0.03"],
+)
 
 
 def train(config: RunConfig, data: PreparedDataset, folder: Path) -> TrainState:
     """Trains in this process."""
     folder.mkdir(exist_ok=True)
     model = build_model(config, data.schema)
-    return Trainer(config, data, model, folder, Communicator()).train()
+    return Trainer(config, data, model, folder, ONE).train()
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +42,8 @@ def overfitted(
     synthetic_data: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[TrainState, Path]:
     """A run that learns so fast that validation soon falls."""
-    config = apply_overrides(
-        recipe("ncf", "tiny"),
-        ["trainer.epochs=40", "trainer.patience=2", "trainer.learning_rate=0.03"],
-    )
     folder = tmp_path_factory.mktemp("overfitted")
-    return train(config, synthetic_data, folder), folder
+    return train(FAST, synthetic_data, folder), folder
 
 
 def test_early_stopping_keeps_the_best_epoch_of_validation(
@@ -94,15 +97,49 @@ def test_with_validation_trained_on_the_last_epoch_counts(
 
 def test_a_value_that_is_not_finite_never_wins() -> None:
     state = TrainState(step=5)
-    judge(state, {"a@10/full": 0.3}, "a@10/full")
+    judge(state, 0.3)
     state.step = 9
-    judge(state, {"a@10/full": float("nan")}, "a@10/full")
+    judge(state, float("nan"))
     assert (state.best_value, state.best_step, state.evaluations_since_best) == (0.3, 5, 1)
 
 
 def test_the_monitor_stands_for_however_many_candidates_and_must_be_measured() -> None:
-    metrics = {"ndcg@10/sampled57": 0.3, "ndcg@10/full": 0.1}
-    assert judge(TrainState(), metrics, "ndcg@10/sampled") == 0.3
+    measured = ["ndcg@10/sampled57", "ndcg@10/full"]
+    assert find_monitor("ndcg@10/sampled", measured) == "ndcg@10/sampled57"
     with pytest.raises(InputError, match=r"trainer\.monitor must be a metric") as raised:
-        judge(TrainState(), metrics, "ndcg@5/sampled")
+        find_monitor("ndcg@5/sampled", measured)
     assert "ndcg@10/full, ndcg@10/sampled57" in str(raised.value)
+
+
+def test_a_wrong_monitor_is_refused_before_the_first_step(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    config = apply_overrides(recipe("ncf", "tiny"), ["trainer.monitor=auc"])
+    with pytest.raises(InputError, match="must be a metric"):
+        Trainer(config, synthetic_data, build_model(config, synthetic_data.schema), tmp_path, ONE)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_kill_while_a_checkpoint_is_replaced_loses_nothing(
+    overfitted: tuple[TrainState, Path], synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    shutil.copytree(overfitted[1], tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    newest = sorted(folder.glob("step-*"))[-1]
+    newest.rename(folder / f".{newest.name}.replaced-0123456789abcdef")
+    for name in (newest.name, "step-000000007"):
+        (folder / f".{name}.partial-0123456789abcdef").mkdir()
+    model = build_model(FAST, synthetic_data.schema)
+    model.prepare_training(make_dense_optimizer(FAST.trainer, 10))
+    state = Checkpoints(tmp_path / "run", keep=2).restore(model, ranks=1)
+    assert state.step == int(newest.name.removeprefix("step-"))
+    assert list(folder.glob(".*")) == []
+
+
+def test_another_number_of_ranks_cannot_go_on(
+    overfitted: tuple[TrainState, Path], synthetic_data: PreparedDataset
+) -> None:
+    model = build_model(FAST, synthetic_data.schema)
+    model.prepare_training(make_dense_optimizer(FAST.trainer, 10))
+    with pytest.raises(InputError, match=r"2, started with 1.*Start 1 ranks"):
+        Checkpoints(overfitted[1], keep=2).restore(model, ranks=2)

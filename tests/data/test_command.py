@@ -1,0 +1,168 @@
+"""The command `data.prepare`: what it prints, what it refuses, and what it never touches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError
+from data.output import check_output
+from data.schema import FORMAT
+from tests.data.raw_files import replace_line, says, write_1m, write_ncf
+
+REPOSITORY = Path(__file__).parents[2]
+# One process for all commands: most of a command's time goes into importing TensorFlow.
+DRIVER = """
+import contextlib, io, json, sys
+from absl import flags
+from absl.testing import flagsaver
+from data import prepare
+
+outcomes = []
+for arguments in json.load(sys.stdin):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), flagsaver.flagsaver():
+        try:
+            prepare.main(flags.FLAGS(["prepare", *arguments]))
+        except SystemExit as end:
+            code = end.code
+        except flags.Error as error:
+            err.write(str(error))
+            code = 1
+    outcomes.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(outcomes))
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: exit code and text."""
+
+    code: int
+    out: str
+    err: str
+
+
+def table(folder: Path) -> Path:
+    rows = [f"{n % 4},{n // 4},{n}" for n in range(40)]
+    rows[5:7], rows[9] = ["1,2", "3"], "1,x7,9"
+    (folder / "sales.csv").write_text("user,item,at\n" + "\n".join(rows) + "\n")
+    return folder / "sales.csv"
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """Returns what each command left, by a name for the command."""
+    folder = tmp_path_factory.mktemp("command")
+    ml, ncf = folder / "ml", folder / "ncf"
+    ml.mkdir()
+    write_1m(ml)
+    replace_line(ml / "ratings.dat", 4, b"3::1")
+    ncf.mkdir()
+    write_ncf(ncf)
+    replace_line(ncf / "tiny.train.rating", 3, b"0")
+    sales = table(folder)
+    columns = ["--dataset=table", f"--source={sales}", "--time_column=at", "--max_bad_lines=0.1"]
+    new = f"--out={folder}/new"
+    commands = {
+        "table": [*columns, f"--out={folder}/table"],
+        "again": [*columns, f"--out={folder}/table", "--overwrite", "--negatives=1000000000"],
+        "movielens": ["--dataset=movielens_1m", f"--source={ml}", "--max_bad_lines=0.2"],
+        "ncf": ["--dataset=ncf_authors", f"--source={ncf}", "--max_bad_lines=0.2"],
+        "in_file": [*columns, f"--out={sales}/x"],
+        "source": [*columns, f"--out={folder}", "--overwrite"],
+        "foreign": [*columns, f"--out={ml}", "--overwrite"],
+        "no_user": [*columns, new, "--user_column="],
+        "seed": [*columns, new, "--seed=-1"],
+    }
+    commands["movielens"].append(f"--out={folder}/movielens")
+    commands["ncf"].append(f"--out={folder}/tiny")
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input=json.dumps(list(commands.values())),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (ml / "ratings.dat").is_file()
+    assert not (folder / "new").exists()
+    return {k: Outcome(*v) for k, v in zip(commands, json.loads(done.stdout), strict=True)}
+
+
+@pytest.mark.parametrize(("name", "count"), [("table", 2), ("movielens", 1), ("ncf", 1)])
+def test_summary_counts_the_skipped_lines(
+    name: str, count: int, outcomes: dict[str, Outcome]
+) -> None:
+    assert outcomes[name].code == 0, outcomes[name].err
+    assert f"\n  skipped lines: {count}\n" in outcomes[name].out
+
+
+def test_summary_notes_ids_that_are_nearly_integers(outcomes: dict[str, Outcome]) -> None:
+    note = "note: item ids are text, as 1 of 38 are no integers in plain spelling; "
+    assert note + "the first is 'x7' (sales.csv, line 11)" in outcomes["table"].out
+    assert "user ids are text" not in outcomes["table"].out
+
+
+def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_asked_for(
+    outcomes: dict[str, Outcome],
+) -> None:
+    assert outcomes["again"].code == 0, outcomes["again"].err
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("in_file", 2, "error: The output must be a folder that can be written"),
+        ("source", 2, "error: The output folder must neither be the source nor hold it"),
+        ("foreign", 2, "error: Only an empty folder or a prepared dataset may be overwritten"),
+        ("no_user", 2, "error: --user_column must name a column of the file"),
+        ("seed", 1, "flag --seed=-1"),
+    ],
+)
+def test_refusals(name: str, code: int, message: str, outcomes: dict[str, Outcome]) -> None:
+    assert outcomes[name].code == code
+    assert message in outcomes[name].err
+    assert "Traceback" not in outcomes[name].err
+
+
+@pytest.mark.parametrize(
+    "content", [None, "{", "[]", '{"format": "of another program"}', '{"name": "x"}']
+)
+def test_overwrite_spares_every_folder_that_is_no_dataset(
+    content: str | None, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    check_output(out, overwrite=True)
+    (out / "thesis.tex").write_text("dear")
+    if content is not None:
+        (out / "schema.json").write_text(content)
+    with pytest.raises(InputError, match=says("may be overwritten", "out", "remove the folder")):
+        check_output(out, overwrite=True)
+    (out / "schema.json").write_text(json.dumps({"format": FORMAT, "format_version": 99}))
+    check_output(out, overwrite=True)
+    with pytest.raises(InputError, match="pass --overwrite"):
+        check_output(out, overwrite=False)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_output_is_neither_the_source_nor_around_it_nor_a_file(
+    overwrite: bool, tmp_path: Path
+) -> None:
+    source = tmp_path / "data" / "ml"
+    source.mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(source)
+    for out in (source, tmp_path / "data", link, tmp_path / "data" / ".." / "data"):
+        with pytest.raises(InputError, match=says("neither be the source", "--source=")):
+            check_output(out, overwrite=overwrite, source=source)
+    check_output(source / "prepared", overwrite=overwrite, source=source)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=says("must be a folder", "something else")):
+        check_output(tmp_path / "file", overwrite=overwrite)

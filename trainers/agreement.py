@@ -1,0 +1,49 @@
+"""What the ranks of a run must agree on, so that none waits for another that has left."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+import tensorflow as tf
+
+from data.errors import InputError
+from models.communicator import Communicator
+from trainers.checkpoints import TrainState
+
+
+class StoppedError(Exception):
+    """SIGTERM came; a checkpoint was written and the same command goes on from it."""
+
+
+class OtherRankError(Exception):
+    """Another rank found a fault and tells of it; this one leaves without a word."""
+
+
+def share_failure(error: InputError | None, communicator: Communicator) -> None:
+    """Lets every rank leave where one has found a fault.
+
+    Raises:
+        InputError: `error`, on the rank that found it.
+        OtherRankError: On the others.
+    """
+    failures = communicator.all_reduce_sum(tf.constant(0.0 if error is None else 1.0))
+    if error is not None:
+        raise error
+    if float(failures) > 0:
+        raise OtherRankError
+
+
+def any_rank(flag: bool, communicator: Communicator) -> bool:
+    """Returns whether the flag is set on some rank."""
+    return float(communicator.all_reduce_sum(tf.constant(float(flag)))) > 0
+
+
+def share_state(state: TrainState, communicator: Communicator) -> TrainState:
+    """Returns rank 0's state on every rank."""
+    values: dict[str, Any] = asdict(state)
+    vector = tf.Variable([float(value) for value in values.values()], dtype=tf.float64)
+    communicator.broadcast([vector])
+    shared = vector.numpy().tolist()
+    kinds = [type(values[field.name]) for field in fields(state)]
+    return TrainState(*(kind(value) for kind, value in zip(kinds, shared, strict=True)))
