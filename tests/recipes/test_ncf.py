@@ -2,8 +2,8 @@
 
     .venv/bin/python -m pytest -m slow tests/recipes
 
-The floors are the lowest of the seeds in `configs/ncf.py` less .005: about one standard error of
-6,040 users.
+The floors lie below the lowest seed of `configs/ncf.py` by about .005, the standard error of a mean
+over 6,040 users.
 """
 
 from __future__ import annotations

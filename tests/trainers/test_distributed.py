@@ -38,6 +38,11 @@ def command(ranks: int, *arguments: object) -> list[str]:
     return [sys.executable, str(horovodrun), "-np", str(ranks), "--gloo", *alone]
 
 
+def tiny_run(data: PreparedDataset, model_dir: Path) -> list[str]:
+    flags = ["--model=ncf", "--recipe=tiny", f"--data_dir={data.folder}"]
+    return ["-m", "trainers.run", *flags, f"--model_dir={model_dir}"]
+
+
 def start(ranks: int, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command(ranks, *arguments),
@@ -107,15 +112,7 @@ def test_ranks_agree_with_one_rank_on_the_same_global_batches(
 def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    run = [
-        "-m",
-        "trainers.run",
-        "--model=ncf",
-        "--recipe=tiny",
-        f"--data_dir={synthetic_data.folder}",
-        f"--model_dir={tmp_path}",
-    ]
-    done = launch(2, *run)
+    done = launch(2, *tiny_run(synthetic_data, tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "metrics.json").read_text())
     split = synthetic_data.split("histories", "test")
@@ -126,16 +123,7 @@ def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
 def test_a_stop_signal_to_one_rank_stops_all_and_the_run_goes_on(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    run = [
-        "-m",
-        "trainers.run",
-        "--model=ncf",
-        "--recipe=tiny",
-        "--epochs=400",
-        "--set=trainer.patience=0",
-        f"--data_dir={synthetic_data.folder}",
-        f"--model_dir={tmp_path}",
-    ]
+    run = [*tiny_run(synthetic_data, tmp_path), "--epochs=400", "--set=trainer.patience=0"]
     with start(2, *run) as process:
         wait_for(tmp_path / "metrics.jsonl", process)
         os.kill(pid_of_rank(1, str(tmp_path)), signal.SIGTERM)
@@ -160,8 +148,7 @@ def test_a_refusal_on_rank_0_ends_all_ranks_without_a_traceback(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("not a run")
-    flags = [f"--data_dir={synthetic_data.folder}", f"--model_dir={tmp_path}"]
-    done = launch(2, "-m", "trainers.run", "--model=ncf", "--recipe=tiny", *flags)
+    done = launch(2, *tiny_run(synthetic_data, tmp_path))
     assert done.returncode != 0
     assert "must be empty or hold a run" in done.stdout + done.stderr
     assert "trainers/run.py" not in done.stdout + done.stderr  # no traceback of ours
