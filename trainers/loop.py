@@ -65,7 +65,7 @@ class Trainer:
         )
         self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints)
         self.state = self._restore()
-        self._saved: TrainState | None = None
+        self._saved = replace(self.state)
         silent = communicator.rank > 0
         self.reporter = Reporter(model_dir, self.total_steps, silent)
         self._evaluator = self._make_evaluator(config)
