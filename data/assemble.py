@@ -32,11 +32,9 @@ from data.histories import (
 )
 from data.interactions import Interactions
 from data.output import check_output
-from data.schema import SCHEMA_FILE, Feature, Kind, Schema, Split, View
-from data.splits import SplitOptions, split_events
+from data.schema import SCHEMA_FILE, TOOL, Feature, Kind, Schema, Split, View
+from data.splits import HELD_OUT_USERS, SplitOptions, split_events
 from data.vocabulary import Vocabulary
-
-TOOL = "recommender-zoo 0.1.0"
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,14 @@ class PrepareOptions:
         filters: Which events to keep.
         split: How to split them.
         negatives: Frozen candidates to draw for each user and held-out split.
+        popular_negatives: As many more, drawn in proportion to their events in training.
         seed: Seed of the order of training rows and of the candidates.
     """
 
     filters: FilterOptions = field(default_factory=FilterOptions)
     split: SplitOptions = field(default_factory=SplitOptions)
     negatives: int = 99
+    popular_negatives: int = 0
     seed: int = 0
 
 
@@ -123,7 +123,13 @@ class _Writer:
         self.features = self._event_features()
         self.dtypes = {f.name: f.dtype for f in self.features}
         self.candidates = FrozenCandidates(
-            interactions, self.encoded, self.users, self.items, options.negatives, options.seed
+            interactions,
+            self.encoded,
+            self.users,
+            self.items,
+            options.negatives,
+            options.popular_negatives,
+            options.seed,
         )
 
     def write(self, counts: dict[str, int]) -> Schema:
@@ -154,8 +160,12 @@ class _Writer:
                 | _plain_options(self.options),
                 "tool": TOOL,
             },
-            facts=source.facts | self.candidates.facts | {"preparation": counts},
+            facts=source.facts | self._facts() | {"preparation": counts},
         )
+
+    def _facts(self) -> dict[str, Any]:
+        held_out = self.options.split.method == HELD_OUT_USERS
+        return self.candidates.facts | ({"held_out_users": True} if held_out else {})
 
     def _event_features(self) -> list[Feature]:
         features = [
@@ -163,7 +173,9 @@ class _Writer:
             self.items.feature("item", Kind.ITEM),
         ]
         if self.events.rating is not None:
-            features.append(Feature("rating", Kind.NUMERIC, "float32"))
+            features.append(Feature("rating", Kind.LABEL, "float32"))
+        if self.events.label is not None:
+            features.append(Feature("label", Kind.LABEL, "float32"))
         if self.events.time is not None:
             features.append(Feature("time", Kind.TIME, "int64"))
         return features
@@ -208,7 +220,9 @@ class _Writer:
             name = SPLITS[split]
             self.report(f"writing histories of {name}")
             negatives = partial(self.candidates.negatives, split, touched)
-            data = split_histories(self.encoded, split, negatives)
+            popular = partial(self.candidates.popular, split, touched)
+            has_popular = self.options.popular_negatives and self.events.label is None
+            data = split_histories(self.encoded, split, negatives, popular if has_popular else None)
             if split != TRAIN:
                 self.candidates.record(split, data)
             for key, values in data.items():

@@ -10,12 +10,23 @@ import polars as pl
 
 from data.blocks import ColumnData, Ragged, write_split
 from data.errors import InputError
+from data.feature import NumericStatistics
 from data.schema import FIRST_ID, OOV_ID, Column, Feature, Kind, View
 from data.vocabulary import Vocabulary
 
 ATTRIBUTE_BLOCK = 4096
 MAX_SHARDS = 16
-RESERVED_NAMES = ("user", "item", "rating", "time", "split", "seen_item", "negative_item")
+RESERVED_NAMES = (
+    "user",
+    "item",
+    "rating",
+    "label",
+    "time",
+    "split",
+    "seen_item",
+    "negative_item",
+    "popular_item",
+)
 
 
 @dataclass(frozen=True)
@@ -96,8 +107,9 @@ def _numeric(values: pl.Series) -> Attribute:
     """Unknown values become the mean of the known ones."""
     mean = values.mean()
     default = float(mean) if isinstance(mean, float) else 0.0
-    feature = Feature(values.name, Kind.NUMERIC, "float32", default=default)
     known = values.fill_null(default).to_numpy()
+    spread = NumericStatistics.of(known)
+    feature = Feature(values.name, Kind.NUMERIC, "float32", default=default, statistics=spread)
     data = np.concatenate([np.full(FIRST_ID, default, np.float32), known])
     return Attribute(feature, Column(values.name, values.name), data)
 

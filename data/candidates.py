@@ -43,6 +43,15 @@ class TouchedItems:
         keys -= np.arange(len(keys)) - self.starts[self._owner]
         self._keys = keys + self._owner  # stride items + 1: a rank may equal the number of items
 
+    def touched(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns row and position in the vocabulary of each item that the given users touched."""
+        lengths = self.counts[users]
+        rows = np.repeat(np.arange(len(users)), lengths)
+        nth = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        owners = users[rows]
+        at = self.starts[owners] + nth
+        return rows, self._keys[at] + nth - owners * (self.items + 1)
+
     def untouched(self, user: np.ndarray, rank: np.ndarray) -> np.ndarray:
         """Returns ids of the items at the given ranks among each user's untouched items."""
         queries = user.astype(np.int64) * (self.items + 1) + rank
@@ -72,6 +81,38 @@ def draw_negatives(users: np.ndarray, touched: TouchedItems, count: int, seed: l
         lengths.append(np.bincount(rows, minlength=len(chunk)).astype(np.int32))
     empty = np.zeros(0, np.int32)
     return Ragged(np.concatenate([empty, *parts]), np.concatenate([empty, *lengths]))
+
+
+def draw_popular(
+    users: np.ndarray, touched: TouchedItems, counts: np.ndarray, count: int, seed: list[int]
+) -> Ragged:
+    """Draws items that the users have not touched, in proportion to their events in training.
+
+    One after the other and without repeats, which the largest of log(count) plus Gumbel noise do.
+
+    Args:
+        users: Users to draw for, of shape (rows,).
+        touched: What they have touched.
+        counts: Events of each item of the vocabulary, of shape (items,).
+        count: Negatives of a user; users with fewer untouched items get all of these.
+        seed: Seed of the draw.
+
+    Returns:
+        Item ids, ascending within a row.
+    """
+    rng = np.random.default_rng(seed)
+    log_counts = np.log(np.maximum(counts, 1e-9)).astype(np.float32)
+    step, width = max(1, DRAW_CELLS // len(counts)), min(count, len(counts))
+    parts, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for start in range(0, len(users), step):
+        chunk = users[start : start + step]
+        chance = log_counts + rng.gumbel(size=(len(chunk), len(counts))).astype(np.float32)
+        chance[touched.touched(chunk)] = -np.inf
+        best = np.sort(np.argpartition(-chance, width - 1, axis=1)[:, :width], axis=1)
+        kept = np.isfinite(np.take_along_axis(chance, best, axis=1))
+        parts.append((best[kept] + FIRST_ID).astype(np.int32))
+        lengths.append(kept.sum(axis=1).astype(np.int32))
+    return Ragged(np.concatenate(parts), np.concatenate(lengths))
 
 
 def _draw_ranks(

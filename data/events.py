@@ -11,6 +11,7 @@ from data.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
+FOLD_IN = -1  # before every split, and in none: what is known of held-out users
 # Serving pads requests with these, so they cannot name a user or an item.
 RESERVED_TEXT, RESERVED_INTEGER = "", -1
 
@@ -24,9 +25,10 @@ class Events:
         item: Code of the item, int32: the position of its raw id in `item_ids`.
         rating: Ratings, float32, or None where the source has none.
         time: Times, int64, or None where the source has none.
-        split: Position in `SPLITS`, int8, or None while there is no split.
+        split: Position in `SPLITS` or `FOLD_IN`, int8, or None while there is no split.
         user_ids: Raw ids, sorted: integers ascending, texts in byte order.
         item_ids: Raw ids in the same order.
+        label: Labels 0 or 1 made of the ratings, float32, or None where none are asked for.
     """
 
     user: np.ndarray
@@ -36,6 +38,7 @@ class Events:
     split: np.ndarray | None
     user_ids: pl.Series
     item_ids: pl.Series
+    label: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -57,7 +60,7 @@ class Events:
             item=item,
             rating=frame["rating"].to_numpy() if "rating" in columns else None,
             time=frame["time"].to_numpy() if "time" in columns else None,
-            split=_split_codes(frame["split"]) if "split" in columns else None,
+            split=split_codes(frame["split"]) if "split" in columns else None,
             user_ids=user_ids,
             item_ids=item_ids,
         )
@@ -67,7 +70,7 @@ class Events:
 
         Works column by column, so that no second copy of all columns is ever held.
         """
-        for name in ("user", "item", "rating", "time", "split"):
+        for name in ("user", "item", "rating", "time", "split", "label"):
             column = getattr(self, name)
             if column is not None:
                 setattr(self, name, column[rows])
@@ -131,7 +134,12 @@ def _codes(ids: pl.Series) -> tuple[pl.Series, np.ndarray]:
     return unique.cast(pl.Int64), codes
 
 
-def _split_codes(names: pl.Series) -> np.ndarray:
+def split_codes(names: pl.Series) -> np.ndarray:
+    """Returns the positions in `SPLITS` of the names of splits, int8.
+
+    Raises:
+        InputError: A split of another name, or none.
+    """
     unknown = names.filter(~names.is_in(list(SPLITS)))
     if len(unknown) or names.null_count():
         raise InputError(

@@ -1,7 +1,8 @@
-"""Which interactions count: duplicates, rating threshold, k-core. Applied in this order."""
+"""Which interactions count: duplicates, rating thresholds, k-core. Applied in this order."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,26 +23,29 @@ class FilterOptions:
         min_rating: Keeps events rated at least this; None keeps all.
         min_user_interactions: Drops users with fewer events.
         min_item_interactions: Drops items with fewer events.
+        label_threshold: Labels events rated above it 1 and below it 0, and drops those equal to
+            it; None labels nothing.
     """
 
     duplicates: str = "error"
     min_rating: float | None = None
     min_user_interactions: int = 1
     min_item_interactions: int = 1
+    label_threshold: float | None = None
 
 
 def apply_filters(events: Events, options: FilterOptions) -> dict[str, int]:
-    """Drops what `options` exclude, in place.
+    """Drops what `options` exclude and labels the rest, in place.
 
     Returns:
         Events dropped, by reason.
 
     Raises:
-        InputError: Duplicates under policy `error`, a threshold without ratings, or nothing left.
+        InputError: Duplicates under policy `error`, a threshold without ratings, nothing left, or
+            labels that are all the same.
     """
     dropped = {}
-    steps = (("duplicates", _duplicates), ("below_min_rating", _rated), ("outside_k_core", _k_core))
-    for name, step in steps:
+    for name, step in _STEPS.items():
         keep = step(events, options)
         if keep is not None and not keep.all():
             dropped[name] = int(len(keep) - keep.sum())
@@ -52,7 +56,21 @@ def apply_filters(events: Events, options: FilterOptions) -> dict[str, int]:
             received=", ".join(f"{count:,} dropped as {name}" for name, count in dropped.items()),
             action="Lower --min_rating, --min_user_interactions or --min_item_interactions",
         )
+    if options.label_threshold is not None:
+        events.label = _labels(events, options.label_threshold)
     return dropped
+
+
+def _labels(events: Events, threshold: float) -> np.ndarray:
+    assert events.rating is not None
+    above = events.rating > threshold
+    if above.all() or not above.any():
+        raise InputError(
+            "Some interactions must be rated above the label threshold, and some below",
+            received=f"ratings from {events.rating.min():g} to {events.rating.max():g}",
+            action=f"Pass another threshold than --label_threshold={threshold:g}",
+        )
+    return above.astype(np.float32)
 
 
 def _duplicates(events: Events, options: FilterOptions) -> np.ndarray | None:
@@ -85,13 +103,23 @@ def _duplicates(events: Events, options: FilterOptions) -> np.ndarray | None:
 def _rated(events: Events, options: FilterOptions) -> np.ndarray | None:
     if options.min_rating is None:
         return None
+    return _ratings(events, "min_rating") >= options.min_rating
+
+
+def _off_threshold(events: Events, options: FilterOptions) -> np.ndarray | None:
+    if options.label_threshold is None:
+        return None
+    return _ratings(events, "label_threshold") != options.label_threshold
+
+
+def _ratings(events: Events, flag: str) -> np.ndarray:
     if events.rating is None:
         raise InputError(
             "A rating threshold needs ratings",
             received="a source without ratings",
-            action="Drop --min_rating, or name the column with --rating_column",
+            action=f"Drop --{flag}, or name the column with --rating_column",
         )
-    return events.rating >= options.min_rating
+    return events.rating
 
 
 def _k_core(events: Events, options: FilterOptions) -> np.ndarray | None:
@@ -107,3 +135,11 @@ def _k_core(events: Events, options: FilterOptions) -> np.ndarray | None:
         if enough.sum() == keep.sum():
             return keep
         keep = enough
+
+
+_STEPS: dict[str, Callable[[Events, FilterOptions], np.ndarray | None]] = {
+    "duplicates": _duplicates,
+    "below_min_rating": _rated,
+    "at_label_threshold": _off_threshold,
+    "outside_k_core": _k_core,
+}

@@ -56,40 +56,63 @@ class EncodedEvents:
         return Ragged(column[chosen], lengths[users].astype(np.int32))
 
 
+def _row_values(events: Events) -> list[str]:
+    """Returns what a row holds beside user and item: a label takes the place of its rating."""
+    feedback = "rating" if events.label is None else "label"
+    return [name for name in (feedback, "time") if getattr(events, name) is not None]
+
+
+def _history_values(events: Events) -> list[str]:
+    return [name for name in ("rating", "time") if getattr(events, name) is not None]
+
+
 def row_columns(events: Events) -> tuple[Column, ...]:
     """Returns the columns of the view `rows`."""
-    names = ["user", "item"] + [n for n in ("rating", "time") if getattr(events, n) is not None]
-    return tuple(Column(name, name) for name in names)
+    return tuple(Column(name, name) for name in ("user", "item", *_row_values(events)))
 
 
 def history_columns(events: Events, max_lengths: dict[str, int]) -> tuple[Column, ...]:
     """Returns the columns of the view `histories`."""
-    ragged = [c.name for c in row_columns(events)[1:]] + ["seen_item", "negative_item"]
-    feature = {"seen_item": "item", "negative_item": "item"}
+    ragged = ["item", *_history_values(events), "seen_item", "negative_item"]
+    ragged += [name for name in ("popular_item",) if name in max_lengths]
+    feature = dict.fromkeys(("seen_item", "negative_item", "popular_item"), "item")
     lists = [Column(n, feature.get(n, n), True, max(1, max_lengths.get(n, 1))) for n in ragged]
     return (Column("user", "user"), *lists)
+
+
+def positions_in(split: np.ndarray, wanted: int, seed: int) -> np.ndarray:
+    """Returns the rows of one split; those of train shuffled, as readers mix nearby blocks only.
+
+    Args:
+        split: Position in `SPLITS` of each row, of shape (rows,).
+        wanted: The split.
+        seed: Seed of the order of train.
+    """
+    chosen = np.flatnonzero(split == wanted)
+    if wanted == TRAIN:
+        np.random.default_rng([seed, SHUFFLE_STREAM]).shuffle(chosen)
+    return chosen
 
 
 def split_rows(encoded: EncodedEvents, split: int, seed: int) -> dict[str, ColumnData]:
     """Returns one split of the view `rows`; train is shuffled, so that blocks mix users."""
     events = encoded.events
     assert events.split is not None
-    chosen = np.flatnonzero(events.split == split)
-    if split == TRAIN:
-        np.random.default_rng([seed, SHUFFLE_STREAM]).shuffle(chosen)
+    chosen = positions_in(events.split, split, seed)
     data: dict[str, ColumnData] = {
         "user": encoded.user_id[events.user[chosen]],
         "item": encoded.item_id[chosen],
     }
-    for name in ("rating", "time"):
-        column = getattr(events, name)
-        if column is not None:
-            data[name] = column[chosen]
+    for name in _row_values(events):
+        data[name] = getattr(events, name)[chosen]
     return data
 
 
 def split_histories(
-    encoded: EncodedEvents, split: int, negatives: Callable[[np.ndarray], Ragged]
+    encoded: EncodedEvents,
+    split: int,
+    negatives: Callable[[np.ndarray], Ragged],
+    popular: Callable[[np.ndarray], Ragged] | None = None,
 ) -> dict[str, ColumnData]:
     """Returns one split of the view `histories`.
 
@@ -97,6 +120,7 @@ def split_histories(
         encoded: The events.
         split: The split.
         negatives: Gives the frozen candidates of the users at given positions.
+        popular: Gives those drawn by popularity; None for none.
     """
     events = encoded.events
     assert events.split is not None
@@ -104,12 +128,12 @@ def split_histories(
     now, before = events.split == split, events.split < split
     data: dict[str, ColumnData] = {"user": encoded.user_id[users]}
     data["item"] = encoded.lists(now, users, encoded.item_id)
-    for name in ("rating", "time"):
-        column = getattr(events, name)
-        if column is not None:
-            data[name] = encoded.lists(now, users, column)
+    for name in _history_values(events):
+        data[name] = encoded.lists(now, users, getattr(events, name))
     data["seen_item"] = encoded.lists(before, users, encoded.item_id)
-    data["negative_item"] = no_lists(len(users)) if split == TRAIN else negatives(users)
+    drawn = {"negative_item": negatives} | ({"popular_item": popular} if popular else {})
+    for name, draw in drawn.items():
+        data[name] = no_lists(len(users)) if split == TRAIN else draw(users)
     return data
 
 
@@ -121,5 +145,4 @@ def no_lists(rows: int) -> Ragged:
 def splits_present(events: Events) -> list[int]:
     """Returns the splits that have events."""
     assert events.split is not None
-    counts = np.bincount(events.split, minlength=len(SPLITS))
-    return [int(s) for s in np.flatnonzero(counts)]
+    return [split for split in range(len(SPLITS)) if (events.split == split).any()]

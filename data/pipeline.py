@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from data.blocks import column_groups, decode_blocks
 from data.dataset import PreparedDataset
-from data.errors import InputError
+from data.errors import InputError, nearest
+from data.schema import Column
 
 Batch = dict[str, tf.Tensor]
 # Batch and a seed of shape (2,), int32, to batch. Pure: all randomness comes from the seed.
@@ -42,6 +43,7 @@ class Reading:
         shuffle: Whether to shuffle blocks and rows; else rows come in stored order.
         max_lengths: Longest list kept of each ragged column, its last entries; by default the
             longest of the splits.
+        lists: Ragged columns to read; None reads all. The others are neither parsed nor padded.
     """
 
     view: str
@@ -49,6 +51,7 @@ class Reading:
     batch_size: int
     shuffle: bool = False
     max_lengths: tuple[tuple[str, int], ...] = ()
+    lists: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Checks the batch size."""
@@ -175,16 +178,32 @@ def _shuffle(blocks: tf.data.Dataset, buffer: int, key: tf.Tensor) -> tf.data.Da
     return tf.data.experimental.from_variant(shuffled, blocks.element_spec)
 
 
+def _columns(data: PreparedDataset, reading: Reading) -> list[Column]:
+    """Returns the columns to read, in the view's order."""
+    columns = data.schema.view(reading.view).columns
+    if reading.lists is None:
+        return list(columns)
+    known = [column.name for column in columns if column.ragged]
+    for name in reading.lists:
+        if name not in known:
+            raise InputError(
+                f"Reading.lists must name ragged columns of the view '{reading.view}'",
+                received=repr(name),
+                action=nearest(name, known) if known else "It has none",
+            )
+    return [column for column in columns if not column.ragged or column.name in reading.lists]
+
+
 def _window_decoder(
     data: PreparedDataset, reading: Reading, key: tf.Tensor
 ) -> Callable[[tf.Tensor, tf.Tensor], Batch]:
-    view = data.schema.view(reading.view)
+    columns = _columns(data, reading)
     splits = [data.split(reading.view, name) for name in reading.splits]
-    lengths = {c.name: max(s.longest[c.name] for s in splits) for c in view.columns if c.ragged}
+    lengths = {c.name: max(s.longest[c.name] for s in splits) for c in columns if c.ragged}
     lengths.update(reading.max_lengths)
 
     def decode(position: tf.Tensor, serialized: tf.Tensor) -> Batch:
-        matrices, lists = decode_blocks(serialized, view.columns, data.schema)
+        matrices, lists = decode_blocks(serialized, columns, data.schema)
         window = {f"packed/{dtype}": matrix for dtype, matrix in matrices.items()}
         for name, ragged in lists.items():
             cropped = ragged[:, -lengths[name] :]

@@ -10,51 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError, nearest
+from data.feature import Feature, Kind, NumericStatistics
 
 FORMAT = "recommender-zoo/prepared-dataset"
 FORMAT_VERSION = 1
 SCHEMA_FILE = "schema.json"
+TOOL = "recommender-zoo 0.1.0"
 
 PAD_ID = 0
 OOV_ID = 1
 FIRST_ID = 2  # the most frequent raw id of a vocabulary
-
-
-class Kind(str, Enum):
-    """What a feature means."""
-
-    LABEL = "label"
-    NUMERIC = "numeric"
-    CATEGORICAL = "categorical"
-    MULTI_HOT = "multi_hot"
-    USER = "user"
-    ITEM = "item"
-    TIME = "time"
-    TEXT = "text"  # for people, such as a title; stored as an id
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One quantity of the data, shared by all columns that hold it.
-
-    Attributes:
-        name: Unique name.
-        kind: What it means.
-        dtype: Type of the stored values: `float32`, `int32` or `int64`.
-        cardinality: For ids, one more than the largest id: padding (0) and
-            out-of-vocabulary (1) count.
-        vocabulary: For ids, the file of raw ids, relative to the dataset's folder.
-        raw_dtype: For ids, the type of the raw id in the source: `string` or `int64`.
-        default: Stored value where the source has none.
-    """
-
-    name: str
-    kind: Kind
-    dtype: str
-    cardinality: int | None = None
-    vocabulary: str | None = None
-    raw_dtype: str | None = None
-    default: float | int | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +199,14 @@ def _by_name(entries: tuple[Any, ...], name: str, noun: str) -> Any:
     raise InputError(f"The {noun} must exist", received=repr(name), action=nearest(name, by_name))
 
 
+def _parse_feature(feature: dict[str, Any]) -> Feature:
+    statistics = feature.get("statistics")
+    if statistics is not None:
+        quantiles = tuple(statistics["quantiles"])
+        statistics = NumericStatistics(**{**statistics, "quantiles": quantiles})
+    return Feature(**{**feature, "kind": Kind(feature["kind"]), "statistics": statistics})
+
+
 def _parse_view(view: dict[str, Any]) -> View:
     splits = {
         name: Split(**{**split, "shards": tuple(Shard(**shard) for shard in split["shards"])})
@@ -243,7 +216,7 @@ def _parse_view(view: dict[str, Any]) -> View:
 
 
 def _parse_schema(body: dict[str, Any]) -> Schema:
-    features = tuple(Feature(**{**f, "kind": Kind(f["kind"])}) for f in body.pop("features"))
+    features = tuple(_parse_feature(feature) for feature in body.pop("features"))
     views = {name: _parse_view(view) for name, view in body.pop("views").items()}
     candidates = {k: Candidates(**v) for k, v in body.pop("candidates", {}).items()}
     return Schema(features=features, views=views, candidates=candidates, **body)

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import InputError, nearest
-from data.events import TEST, TRAIN, VALIDATION, Events
+from data.events import FOLD_IN, SPLITS, TEST, TRAIN, VALIDATION, Events
+from data.held_out_users import hold_out_users
+from data.shares import check_ratios, rounded_share, split_by_position
 
+HELD_OUT_USERS = "held_out_users"
 LEAVE_LAST_OUT_EVENTS = 3  # one each for train, validation and test
+SPLIT_STREAM = 3  # of the seed; shuffling and candidates take those before it
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,15 @@ class SplitOptions:
 
     Attributes:
         method: One of `SPLIT_METHODS`.
-        validation_ratio: Share of each user's events for validation (ratio methods).
-        test_ratio: Share of each user's events for test (ratio methods).
+        validation_ratio: Share for validation, of each user's events (ratio methods) or of all
+            (method random).
+        test_ratio: Share for test, likewise.
         validation_from: First time of validation, in the source's unit (method time).
         test_from: First time of test (method time).
-        seed: Seed of the method random_ratio.
+        seed: Seed of the methods random, random_ratio and held_out_users.
+        validation_users: Users held out for validation (method held_out_users).
+        test_users: Users held out for test (method held_out_users).
+        fold_in: Share of a held-out user's events that is known (method held_out_users).
     """
 
     method: str = "leave_last_out"
@@ -32,13 +40,17 @@ class SplitOptions:
     validation_from: int | None = None
     test_from: int | None = None
     seed: int = 0
+    validation_users: int = 500
+    test_users: int = 500
+    fold_in: float = 0.8
 
 
 def split_events(events: Events, options: SplitOptions) -> dict[str, int]:
     """Sorts the events by user and time, and splits them in place.
 
     Returns:
-        Counts to report: `users_only_in_train`.
+        Counts to report: `users_only_in_train`; of the method held_out_users instead
+        `fold_in_interactions` and `users_only_in_fold_in`.
 
     Raises:
         InputError: An unknown method, times that the method needs and the source lacks, or a
@@ -58,10 +70,22 @@ def split_events(events: Events, options: SplitOptions) -> dict[str, int]:
         )
     events.sort_by_user_and_time()
     events.split = SPLIT_METHODS[options.method](events, options)
-    held_out = np.bincount(events.user[events.split != TRAIN], minlength=len(events.user_ids))
-    present = np.bincount(events.user, minlength=len(events.user_ids)) > 0
     _check_not_empty(events, options)
-    return {"users_only_in_train": int((present & (held_out == 0)).sum())}
+    if options.method != HELD_OUT_USERS:
+        return {"users_only_in_train": _users_only_in(events, TRAIN)}
+    return {
+        "fold_in_interactions": int((events.split == FOLD_IN).sum()),
+        "users_only_in_fold_in": _users_only_in(events, FOLD_IN),
+    }
+
+
+def _users_only_in(events: Events, split: int) -> int:
+    """Counts the users who have events in `split` and none that is held out."""
+    assert events.split is not None
+    users = len(events.user_ids)
+    found = np.bincount(events.user[events.split == split], minlength=users)
+    held_out = np.bincount(events.user[events.split > TRAIN], minlength=users)
+    return int(((found > 0) & (held_out == 0)).sum())
 
 
 def _leave_last_out(events: Events, options: SplitOptions) -> np.ndarray:
@@ -98,18 +122,17 @@ def _random_ratio(events: Events, options: SplitOptions) -> np.ndarray:
     return split
 
 
+def _random(events: Events, options: SplitOptions) -> np.ndarray:
+    """Random shares of all events, whoever's they are; shares are rounded down."""
+    split = split_by_position(len(events), options.validation_ratio, options.test_ratio)
+    return np.random.default_rng([options.seed, SPLIT_STREAM]).permutation(split)
+
+
 def _last_shares(user: np.ndarray, users: int, options: SplitOptions) -> np.ndarray:
-    ratios = (options.validation_ratio, options.test_ratio)
-    if min(ratios) < 0 or not 0 < sum(ratios) < 1:
-        raise InputError(
-            "The ratios of validation and test must be at least 0, and their sum between 0 and 1",
-            received=f"{ratios[0]:g} and {ratios[1]:g}",
-            action="Correct --validation_ratio and --test_ratio",
-        )
+    check_ratios(options.validation_ratio, options.test_ratio)
     counts = np.bincount(user, minlength=users)
-    # A share such as 0.1 * 30 comes out as 2.9999...: nudge before rounding down.
-    tests = np.floor(counts * options.test_ratio + 1e-9).astype(np.int64)
-    validations = np.floor(counts * options.validation_ratio + 1e-9).astype(np.int64)
+    tests = rounded_share(counts, options.test_ratio)
+    validations = rounded_share(counts, options.validation_ratio)
     from_end = np.cumsum(counts)[user] - np.arange(len(user))  # 1 is the user's last event
     held_out = np.where(from_end <= tests[user], TEST, VALIDATION)
     return np.where(from_end <= (tests + validations)[user], held_out, TRAIN).astype(np.int8)
@@ -130,6 +153,14 @@ def _time(events: Events, options: SplitOptions) -> np.ndarray:
     return np.where(events.time >= start, later, TRAIN).astype(np.int8)
 
 
+def _held_out_users(events: Events, options: SplitOptions) -> np.ndarray:
+    """All events of some users; a share of these is known when the others are recommended."""
+    rng = np.random.default_rng([options.seed, SPLIT_STREAM])
+    return hold_out_users(
+        events.user, options.validation_users, options.test_users, options.fold_in, rng
+    )
+
+
 def _given(events: Events, options: SplitOptions) -> np.ndarray:
     if events.split is None:
         raise InputError(
@@ -142,7 +173,7 @@ def _given(events: Events, options: SplitOptions) -> np.ndarray:
 
 def _check_not_empty(events: Events, options: SplitOptions) -> None:
     assert events.split is not None
-    counts = np.bincount(events.split, minlength=3)
+    counts = np.bincount(events.split[events.split >= TRAIN], minlength=len(SPLITS))
     if not counts[TRAIN] or not counts[VALIDATION] + counts[TEST]:
         times = "" if events.time is None else f", times {events.time.min()} to {events.time.max()}"
         raise InputError(
@@ -157,6 +188,8 @@ SPLIT_METHODS: dict[str, Callable[[Events, SplitOptions], np.ndarray]] = {
     "leave_last_out": _leave_last_out,
     "ratio": _ratio,
     "random_ratio": _random_ratio,
+    "random": _random,
+    HELD_OUT_USERS: _held_out_users,
     "time": _time,
     "given": _given,
 }

@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+
+import numpy as np
 
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.schema import OOV_ID, Schema
 
+_LABEL = "label"
+
 
 def summary(schema: Schema, folder: Path, seconds: float) -> str:
     """Returns what was prepared, for people, and the next command."""
     data = PreparedDataset(folder)
+    ranked = "histories" in schema.views
+    labelled = any(column.name == _LABEL for column in schema.view("rows").columns)
+    noun = "interactions" if ranked else "rows"
     lines = [f"{schema.name} in {folder}, {seconds:.1f} s"]
-    counts = {name: schema.cardinality(name) - 2 for name in ("user", "item")}
-    lines.append(f"  in training: {counts['user']:,} users, {counts['item']:,} items")
-    total = 0
+    lines.append(f"  in training: {_vocabularies(schema)}" if ranked else f"  {_inputs(schema)}")
     for split, entry in schema.view("rows").splits.items():
-        total += entry.rows
-        histories = data.read("histories", split)
-        items = histories["item"]
-        assert isinstance(items, Ragged)
-        unknown = int((items.values == OOV_ID).sum())
-        users = schema.view("histories").splits[split].rows
-        never = f", {unknown:,} with items never seen in training" if split != "train" else ""
-        lines.append(f"  {split}: {entry.rows:,} interactions of {users:,} users{never}")
-    lines.append(f"  together: {total:,} interactions")
+        users = _users(data, split) if ranked else ""
+        clicks = _positives(data, split) if labelled else ""
+        lines.append(f"  {split}: {entry.rows:,} {noun}{users}{clicks}")
+    total = sum(entry.rows for entry in schema.view("rows").splits.values())
+    lines.append(f"  together: {total:,} {noun}")
     for name, count in schema.facts.get("preparation", {}).items():
         if count:
             lines.append(f"  {name.replace('_', ' ')}: {count:,}")
     lines += [f"  note: {note}" for note in schema.facts.get("notes", [])]
-    lines.append(f"Next: python -m trainers.run --model=ncf --data_dir={folder} --model_dir=RUN")
+    model = "wide_deep" if labelled else "ncf"
+    if schema.facts.get("held_out_users"):
+        model = "vae_cf"  # which needs no row of its own for a user
+    lines.append(
+        f"Next: python -m trainers.run --model={model} --data_dir={folder} --model_dir=RUN"
+    )
     return "\n".join(lines)
+
+
+def _vocabularies(schema: Schema) -> str:
+    counts = {name: schema.cardinality(name) - 2 for name in ("user", "item")}
+    return f"{counts['user']:,} users, {counts['item']:,} items"
+
+
+def _inputs(schema: Schema) -> str:
+    kinds = Counter(feature.kind.value for feature in schema.features)
+    categories = sum(f.cardinality - 2 for f in schema.features if f.cardinality is not None)
+    return (
+        f"{kinds['numeric']} numeric features, {kinds['categorical']} categorical ones with "
+        f"{categories:,} categories in training"
+    )
+
+
+def _users(data: PreparedDataset, split: str) -> str:
+    """Returns whose interactions they are, and how many are with unknown items."""
+    items = data.read("histories", split)["item"]
+    assert isinstance(items, Ragged)
+    unknown = int((items.values == OOV_ID).sum())
+    never = f", {unknown:,} with items never seen in training" if split != "train" else ""
+    return f" of {len(items):,} users{never}"
+
+
+def _positives(data: PreparedDataset, split: str) -> str:
+    labels = data.read("rows", split)[_LABEL]
+    assert isinstance(labels, np.ndarray)
+    return f", {labels.mean(dtype=np.float64):.1%} with label 1"

@@ -132,14 +132,21 @@ def _parts(content: bytes, start: int, quote: str | None) -> Iterator[bytes]:
 
 def _parse_part(content: bytes, layout: Layout) -> pl.DataFrame:
     fields = {name: kind for name, kind in layout.fields.items() if kind is not IGNORED}
+    used = [n for n, name in enumerate(layout.fields) if name in fields]
     frame = pl.read_csv(
         content,
         has_header=False,
-        columns=[n for n, name in enumerate(layout.fields) if name in fields],
+        # Only where all columns are read does Polars refuse lines that are too long.
+        columns=None if len(fields) == len(layout.fields) else used,
         separator=layout.separator,
         quote_char=layout.quote,
         schema={name: kind.dtype for name, kind in layout.fields.items()},
     )
+    if layout.quote is None:
+        # Polars fills up lines that are too short, which fields that may be empty would not show.
+        separators = len(frame) * (len(layout.fields) - 1)
+        if content.count(layout.separator.encode()) != separators:
+            raise ValueError("a line with too few fields, or none")
     for name, kind in fields.items():
         frame = frame.with_columns(kind.convert(frame[name]).alias(name))
         if kind.required and frame[name].null_count():

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from data.events import RESERVED_INTEGER
 from data.sources.iso_times import iso_microseconds, parse_iso
 
 MAX_INT64 = 2**63 - 1
+_SHOWN_FIELDS = 3  # of one kind in a row; of more the first and the last are named
 # One spelling a number: 007, +7 and 7 would become one id, though they may be three.
 CANONICAL = r"^(?:0|-?[1-9][0-9]*)$"
 
@@ -57,6 +59,18 @@ def _integer(text: str) -> int:
     return value
 
 
+def _integers_or_null(texts: pl.Series) -> pl.Series:
+    known = _empty_to_null(texts)
+    values = integers(known)
+    if values.null_count() != known.null_count():
+        raise ValueError("a text that is no integer")
+    return values
+
+
+def _integer_or_none(text: str) -> int | None:
+    return _integer(text) if text else None
+
+
 def _integer_ids(texts: pl.Series) -> pl.Series:
     values = integers(texts)
     reserved = values == RESERVED_INTEGER
@@ -84,7 +98,7 @@ def _finite(text: str) -> float:
     return float(value)
 
 
-def _filled(texts: pl.Series) -> pl.Series:
+def _empty_to_null(texts: pl.Series) -> pl.Series:
     empty = texts == ""
     return texts.set(empty, None) if empty.any() else texts
 
@@ -93,7 +107,7 @@ def _ids(texts: pl.Series) -> pl.Series:
     """Returns Int64 where every text is an integer, else the texts without blanks around them."""
     texts = texts.str.strip_chars()
     values = integers(texts)
-    return _filled(texts) if values.null_count() else values
+    return _empty_to_null(texts) if values.null_count() else values
 
 
 def _present(text: str) -> str:
@@ -109,9 +123,12 @@ def _unchanged(texts: pl.Series) -> pl.Series:
 INTEGER = Kind("an integer", pl.String(), integers, _integer)
 INTEGER_ID = Kind("an integer other than -1", pl.String(), _integer_ids, _integer_id)
 NUMBER = Kind("a finite number", pl.Float32(), _finite_values, _finite)
-TEXT = Kind("a text that is not empty", pl.String(), _filled, _present)
+TEXT = Kind("a text that is not empty", pl.String(), _empty_to_null, _present)
 ID = Kind("an id that is not empty", pl.String(), _ids, lambda text: _present(text.strip()))
 DATETIME = Kind("an ISO 8601 date or time", pl.String(), iso_microseconds, parse_iso)
+OPTIONAL_INTEGER = Kind(
+    "an integer or nothing", pl.String(), _integers_or_null, _integer_or_none, required=False
+)
 OPTIONAL_TEXT = Kind("a text", pl.String(), _unchanged, str, required=False)
 IGNORED = Kind("anything", pl.String(), _unchanged, str, required=False)
 
@@ -137,5 +154,11 @@ class Layout:
     def rule(self) -> str:
         """Returns what a line must hold, in words."""
         shown = (self.shown_separator or self.separator).replace("\t", "<TAB>")
-        used = [f"{n} {k.expected}" for n, k in self.fields.items() if k is not IGNORED]
-        return f"Each line must read {shown.join(self.fields)} with {', '.join(used)}"
+        names, used = [], []
+        for kind, run in groupby(self.fields, lambda name: self.fields[name]):
+            fields = list(run)
+            if len(fields) > _SHOWN_FIELDS:
+                fields = [f"{fields[0]}{shown}...{shown}{fields[-1]}"]
+            names += fields
+            used += [f"{field} {kind.expected}" for field in fields if kind is not IGNORED]
+        return f"Each line must read {shown.join(names)} with {', '.join(used)}"

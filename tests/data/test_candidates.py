@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data import candidates
 from data.assemble import PrepareOptions, prepare
 from data.blocks import Ragged
-from data.candidates import TouchedItems, draw_negatives
+from data.candidates import TouchedItems, draw_negatives, draw_popular
 from data.dataset import PreparedDataset
 from data.interactions import Interactions
 from data.schema import FIRST_ID
@@ -149,3 +149,41 @@ def test_items_that_only_evaluation_holds_are_no_candidates(tmp_path: Path) -> N
     assert test["u0"] == ["?"]
     for items in raw_lists(PreparedDataset(data), "test", "negative_item").values():
         assert "?" not in items
+
+
+def test_popular_draws_follow_the_counts_and_avoid_what_was_touched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(candidates, "DRAW_CELLS", 5 * 900)  # several chunks, the last one shorter
+    users, counts = 4000, np.array([8.0, 4.0, 2.0, 1.0, 5.0])
+    touched = np.full(users, FIRST_ID + 4)  # everybody took the last item
+    index = TouchedItems(np.arange(users), touched, users, len(counts))
+    one = draw_popular(np.arange(users), index, counts, 1, [1])
+    share = np.bincount(one.values, minlength=FIRST_ID + 5)[FIRST_ID:] / users
+    np.testing.assert_allclose(share, [8 / 15, 4 / 15, 2 / 15, 1 / 15, 0], atol=0.04)
+    # The second of two distinct draws follows what is left after the first.
+    two = draw_popular(np.arange(users), index, counts, 2, [1]).values.reshape(-1, 2) - FIRST_ID
+    assert (two[:, 0] < two[:, 1]).all()
+    both = np.mean((two == [0, 1]).all(axis=1))
+    assert both == pytest.approx(8 / 15 * 4 / 7 + 4 / 15 * 8 / 11, abs=0.04)
+    every = draw_popular(np.arange(3), index, counts, 99, [1])
+    assert lists(every) == [[2, 3, 4, 5]] * 3
+
+
+def test_popular_candidates_are_stored_beside_the_uniform_ones(tmp_path: Path) -> None:
+    options = PrepareOptions(seed=1, negatives=20, popular_negatives=12)
+    data = prepared(synthetic.load(WORLD), tmp_path / "data", options)
+    touched: dict[int, set[int]] = {}
+    for name in ("train", "validation", "test"):
+        for user, items in raw_lists(data, name, "item").items():
+            touched.setdefault(user, set()).update(items)
+    popular = raw_lists(data, "test", "popular_item")
+    assert len(popular) == 60
+    for user, items in popular.items():
+        assert len(set(items)) == 12
+        assert not touched[user] & set(items)
+    card = data.schema.candidates["test/popular"]
+    assert (card.negatives, card.sampling, card.seed) == (12, "popularity", 1)
+    assert card.sha256 != data.schema.candidates["test"].sha256
+    without = prepared(synthetic.load(WORLD), tmp_path / "w", PrepareOptions(seed=1, negatives=20))
+    assert raw_lists(without, "test", "negative_item") == raw_lists(data, "test", "negative_item")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from data.errors import InputError
 from data.output import check_output
 from data.schema import FORMAT
 from tests.data.raw_files import replace_line, says, write_1m, write_ncf
+from tests.data.test_clicks import write_adult
 
 REPOSITORY = Path(__file__).parents[2]
 # One process for all commands: most of a command's time goes into importing TensorFlow.
@@ -69,6 +71,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     sales = table(folder)
     columns = ["--dataset=table", f"--source={sales}", "--time_column=at", "--max_bad_lines=0.1"]
     new = f"--out={folder}/new"
+    adult = write_adult(folder / "adult")
     commands = {
         "table": [*columns, f"--out={folder}/table"],
         "again": [*columns, f"--out={folder}/table", "--overwrite", "--negatives=1000000000"],
@@ -79,7 +82,17 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "foreign": [*columns, f"--out={ml}", "--overwrite"],
         "no_user": [*columns, new, "--user_column="],
         "seed": [*columns, new, "--seed=-1"],
+        "adult": ["--dataset=adult", f"--source={adult}", f"--out={folder}/income"],
+        "strong": [*columns, "--split=held_out_users", f"--out={folder}/strong"],
+        "clicks": ["--dataset=synthetic", "--split=random", f"--out={folder}/clicks"],
+        "unrated": [*columns, new, "--label_threshold=3"],
+        "split_adult": ["--dataset=adult", f"--source={adult}", new, "--split=random"],
+        "counted_table": [*columns, new, "--min_category_count=1"],
+        "no_source": ["--dataset=criteo", new],
     }
+    commands["strong"] += ["--validation_users=1", "--test_users=1", "--fold_in=0.7"]
+    small = ["--synthetic_users=20", "--synthetic_items=40", "--synthetic_ratings=200"]
+    commands["clicks"] += [*small, "--label_threshold=3"]
     commands["movielens"].append(f"--out={folder}/movielens")
     commands["ncf"].append(f"--out={folder}/tiny")
     done = subprocess.run(
@@ -109,6 +122,30 @@ def test_summary_notes_ids_that_are_nearly_integers(outcomes: dict[str, Outcome]
     assert "user ids are text" not in outcomes["table"].out
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("adult", ("train: 18 rows, ", "% with label 1", "test: 2 rows, 50.0% with label 1")),
+        ("strong", ("in training: 2 users", "of 1 users", "fold in interactions: 14")),
+        ("clicks", ("interactions of 20 users, ", "% with label 1", "at label threshold: ")),
+    ],
+)
+def test_summaries_of_clicks_and_of_held_out_users(
+    name: str, lines: tuple[str, ...], outcomes: dict[str, Outcome]
+) -> None:
+    assert outcomes[name].code == 0, outcomes[name].err
+    assert re.search(says(*lines), outcomes[name].out, re.DOTALL), outcomes[name].out
+    model = "vae_cf" if name == "strong" else "wide_deep"
+    assert f"--model={model} " in outcomes[name].out
+
+
+def test_help_explains_every_flag() -> None:
+    command = [sys.executable, "-m", "data.prepare", "--help"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    for text in ("--label_threshold", "--fold_in", "--min_category_count", "--dataset=criteo"):
+        assert text in done.stdout
+
+
 def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_asked_for(
     outcomes: dict[str, Outcome],
 ) -> None:
@@ -123,6 +160,14 @@ def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_aske
         ("foreign", 2, "error: Only an empty folder or a prepared dataset may be overwritten"),
         ("no_user", 2, "error: --user_column must name a column of the file"),
         ("seed", 1, "flag --seed=-1"),
+        ("unrated", 2, "error: A rating threshold needs ratings"),
+        (
+            "split_adult",
+            2,
+            "error: --split goes with other datasets only. Received: --dataset=adult",
+        ),
+        ("counted_table", 2, "error: --min_category_count goes with other datasets only"),
+        ("no_source", 2, "error: --source must be given with --dataset=criteo"),
     ],
 )
 def test_refusals(name: str, code: int, message: str, outcomes: dict[str, Outcome]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -94,6 +96,44 @@ def test_histories_are_padded_and_cropped_to_their_last_entries(
         expected = items.values[offsets[row] : offsets[row + 1]][-5:]
         np.testing.assert_array_equal(batch["item"][row][: len(expected)], expected)
         assert not batch["item"][row][len(expected) :].numpy().any()
+
+
+def test_only_the_lists_asked_for_are_read(synthetic_data: PreparedDataset) -> None:
+    whole = next(iter(make_dataset(synthetic_data, Reading("histories", ("test",), 7))))
+    for lists in ((), ("seen_item",), ("time", "item")):
+        reading = Reading("histories", ("test",), 7, max_lengths=(("rating", 2),), lists=lists)
+        batch = next(iter(make_dataset(synthetic_data, reading)))
+        assert set(batch) == {MASK, "user", *lists}
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], whole[name])
+    shuffled = Reading("histories", ("test",), 7, shuffle=True, lists=("item",))
+    orders = [Reading("histories", ("test",), 7, shuffle=True), shuffled]
+    users = [[b["user"].numpy() for b in make_dataset(synthetic_data, r)] for r in orders]
+    np.testing.assert_array_equal(users[0], users[1])
+
+
+def test_unread_lists_are_not_even_parsed(synthetic_data: PreparedDataset) -> None:
+    data = PreparedDataset(synthetic_data.folder)
+    view = data.schema.view("histories")
+    columns = [replace(c, name="gone") if c.name == "rating" else c for c in view.columns]
+    data.schema.views["histories"] = replace(view, columns=tuple(columns))
+    reading = Reading("histories", ("test",), 7, lists=("item",))
+    assert len(list(make_dataset(data, reading))) == steps_per_epoch(data, reading)
+
+
+@pytest.mark.parametrize(
+    ("view", "name", "message"),
+    [
+        ("histories", "items", "ragged columns of the view 'histories'.*'items'.*'item'"),
+        ("histories", "user", "ragged columns.*'user'"),
+        ("rows", "item", "ragged columns of the view 'rows'.*'item'.*It has none"),
+    ],
+)
+def test_lists_that_the_view_does_not_have(
+    synthetic_data: PreparedDataset, view: str, name: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        make_dataset(synthetic_data, Reading(view, ("train",), 7, lists=(name,)))
 
 
 def test_negatives_are_never_positives_and_cover_all_others(

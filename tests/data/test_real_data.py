@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from data.assemble import PrepareOptions
 from data.blocks import Ragged
+from data.click_rows import ClickOptions, prepare_clicks
 from data.dataset import PreparedDataset
-from data.sources import movielens, ncf_authors
+from data.filters import FilterOptions
+from data.sources import adult, criteo, lightgcn, movielens, ncf_authors
 from data.splits import SplitOptions
 from tests.data.reading import attributes, prepared
 
@@ -74,3 +77,64 @@ def test_movielens_100k(real_data: RealData, tmp_path: Path) -> None:
     assert attributes(data, "user", "occupation")[1] == "technician"
     assert attributes(data, "user", "age")[1] == 18
     assert attributes(data, "item", "year")[1] == 1995
+
+
+def test_clicks_of_movielens_1m(real_data: RealData, tmp_path: Path) -> None:
+    source = movielens.load(movielens.MovieLensOptions("movielens_1m", real_data("ml-1m")))
+    options = PrepareOptions(FilterOptions(label_threshold=3), SplitOptions("random", 0.1, 0.1))
+    data = prepared(source, tmp_path / "out", options)
+    assert split_rows(data) == [591_210, 73_901, 73_901]  # 739,012 together, as AutoInt has them
+
+
+def test_strong_generalisation_on_movielens_1m(real_data: RealData, tmp_path: Path) -> None:
+    source = movielens.load(movielens.MovieLensOptions("movielens_1m", real_data("ml-1m")))
+    rated_high = source.events.filter(source.events["rating"] >= 4)
+    left = rated_high.filter(rated_high["user"].is_in(_users_with(rated_high, 5)))
+    options = PrepareOptions(
+        FilterOptions(min_rating=4, min_user_interactions=5), SplitOptions("held_out_users")
+    )
+    data = prepared(source, tmp_path / "out", options)
+    users = left["user"].n_unique()
+    assert len(data.raw_ids("user")) == users - 1000
+    assert [data.split("histories", s).rows for s in ("validation", "test")] == [500, 500]
+    fold_in = data.schema.facts["preparation"]["fold_in_interactions"]
+    assert sum(split_rows(data)) + fold_in == len(left)
+
+
+def _users_with(events: pl.DataFrame, least: int) -> list[int]:
+    counts = events["user"].value_counts()
+    return counts.filter(counts["count"] >= least)["user"].to_list()
+
+
+def test_gowalla(real_data: RealData, tmp_path: Path) -> None:
+    folder = real_data("gowalla")
+    (train, test), (users,), (items,) = stated(folder)
+    source = lightgcn.load(lightgcn.LightGcnOptions(folder))
+    assert source.events["user"].n_unique() == users
+    assert source.events["item"].n_unique() == items
+    options = PrepareOptions(split=SplitOptions("given"), negatives=1)
+    rows = split_rows(prepared(source, tmp_path / "out", options))
+    assert (rows[0] + rows[1], rows[2]) == (train, test)
+    assert 0.08 < rows[1] / train < 0.1
+
+
+def test_adult(real_data: RealData, tmp_path: Path) -> None:
+    folder = real_data("adult")
+    (data_rows, test), _, _ = stated(folder)
+    prepare_clicks(adult.load(adult.AdultOptions(folder)), ClickOptions(), tmp_path / "out")
+    data = PreparedDataset(tmp_path / "out")
+    assert split_rows(data) == [data_rows - data_rows // 10, data_rows // 10, test]
+    assert data.raw_ids("native_country")[0] == "United-States"
+    labels = data.read("rows", "test")["label"]
+    assert isinstance(labels, np.ndarray)
+    assert labels.sum() == 3846
+
+
+def test_criteo_sample(real_data: RealData, tmp_path: Path) -> None:
+    folder = real_data("criteo-sample")
+    (rows, clicks), _, _ = stated(folder)
+    prepare_clicks(criteo.load(criteo.CriteoOptions(folder)), ClickOptions(), tmp_path / "out")
+    data = PreparedDataset(tmp_path / "out")
+    assert split_rows(data) == [rows * 8 // 10, rows // 10, rows // 10]
+    labels = [np.asarray(data.read("rows", s)["label"]) for s in ("train", "validation", "test")]
+    assert np.concatenate(labels).sum() == clicks

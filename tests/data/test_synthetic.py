@@ -17,7 +17,7 @@ from data.errors import InputError
 from data.sources.synthetic import SyntheticOptions, load
 from data.sources.synthetic_world import FIRST_TIME, WINDOW, World, draw_world
 from trainers.baselines import Popularity
-from trainers.evaluation import Evaluator
+from trainers.ranking_evaluation import RankingEvaluator
 
 SMALL = SyntheticOptions(users=300, items=200, ratings=6_000, tastes=5, seed=7)
 FIXTURE = SyntheticOptions(users=400, items=200, ratings=12_000, tastes=4, seed=3)
@@ -120,7 +120,7 @@ class Fixed:
 
 def evaluate(data: PreparedDataset, split: str, scorer: Any) -> dict[str, float]:
     config = EvaluationConfig(ks=(1, 5, 10, 20), batch_size=100)
-    return Evaluator(scorer, data, split, config, PROTOCOLS).evaluate().metrics
+    return RankingEvaluator(scorer, data, split, config, PROTOCOLS).evaluate().metrics
 
 
 def true_scores(data: PreparedDataset, split: str) -> np.ndarray:

@@ -115,6 +115,7 @@ def test_page_names_every_field_of_the_schema() -> None:
     parts = (
         schema.Schema,
         schema.Feature,
+        schema.NumericStatistics,
         schema.View,
         schema.Column,
         schema.Split,
