@@ -7,6 +7,7 @@ import tensorflow as tf
 from data.pipeline import Batch
 
 DROPOUT_SEED = "dropout_seed"
+_GENERATOR = "philox"  # by default XLA picks another one, and would drop other values
 
 
 def add_dropout_seed(batch: Batch, seed: tf.Tensor) -> Batch:
@@ -18,22 +19,30 @@ class Dropout:
     """Dropout (Srivastava et al. 2014) of one pass over one batch.
 
     Args:
-        rate: Share of values set to 0; the others are divided by 1 - rate.
+        rate: Share of values set to 0, rounded to a multiple of 1/256: a random byte a value is
+            enough, and random numbers cost most of it. The others are divided by 1 - that share.
         seed: Shape (2,), int32; None drops nothing.
     """
 
     def __init__(self, rate: float, seed: tf.Tensor | None) -> None:
-        self._rate = rate if seed is not None else 0.0
+        # At least 1 drops something, at most 255 keeps something.
+        self._below = min(max(round(rate * 256), 1), 255) if rate and seed is not None else 0
         self._seed = seed
         self._calls = 0
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
         """Returns values of the same shape; each call draws anew."""
-        if not self._rate:
+        if not self._below:
             return values
         self._calls += 1
-        key = tf.random.experimental.stateless_fold_in(self._seed, self._calls)
-        return tf.nn.experimental.stateless_dropout(values, self._rate, key)
+        key = tf.random.experimental.stateless_fold_in(self._seed, self._calls, _GENERATOR)
+        size = tf.size(values)
+        words = tf.random.stateless_uniform(
+            [(size + 3) // 4], key, None, None, tf.uint32, alg=_GENERATOR
+        )
+        random = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
+        kept = tf.reshape(random, tf.shape(values)) >= self._below
+        return tf.where(kept, values * (256 / (256 - self._below)), tf.zeros_like(values))
 
 
 NO_DROPOUT = Dropout(0.0, None)

@@ -7,11 +7,12 @@ He et al., "Neural Collaborative Filtering", WWW 2017. For user u and item i, th
     neumf   h . [p_u * q_i; MLP(p'_u, q'_i)]                           section 3.4, equation 12
     mf      b + b_u + b_i + p_u . q_i         Rendle et al. 2020, section 3, "dot product"
 
-trained by logistic loss (equation 7) with sampled negatives. Departures from the paper: items of
-one positive share their user, so the user's vectors are looked up once and its half of W_1 is
-applied once; the tables are updated on the batch's rows only.
+trained by logistic loss (equation 7) with sampled negatives. Departures from the paper: W_1 is
+taken apart, so that its halves are applied once for each positive's user and once for each of the
+batch's unique items, not once for each pair; the tables are updated on the batch's rows only.
 
-Legend: B rows (positives), C items of a row, D width of a table, G GMF width, I all items.
+Legend: B rows (positives), C items of a row, N unique rows, D width of a table, G GMF width, I all
+items.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ import tensorflow as tf
 from data.dataset import PreparedDataset
 from data.pipeline import MASK, Batch, Transform
 from data.sampling import NEGATIVES, make_negatives
-from data.schema import Schema
-from models.dropout import DROPOUT_SEED, Dropout, add_dropout_seed
+from models.dropout import DROPOUT_SEED, NO_DROPOUT, Dropout, add_dropout_seed
 from models.ncf_config import NCFConfig
 from models.ncf_pretraining import adopt_part
 from models.pair_mlp import PairMLP
@@ -37,14 +37,14 @@ class NCF(Recommender):
 
     Args:
         config: The settings.
-        schema: Of the prepared dataset; needs features `user` and `item`.
+        data: The prepared dataset; needs features `user` and `item`.
         seed: Of the initial values.
     """
 
     view = "rows"
 
-    def __init__(self, config: NCFConfig, schema: Schema, seed: int = 0) -> None:
-        super().__init__(schema)
+    def __init__(self, config: NCFConfig, data: PreparedDataset, seed: int = 0) -> None:
+        super().__init__(data.schema)
         self.config = config
         parts = []
         if config.has_gmf:
@@ -55,7 +55,7 @@ class NCF(Recommender):
             parts.append(Part("bias", 1, 0.0))
         self._parts = tuple(parts)
         tables = [
-            TableConfig(name, schema.cardinality(name), self._parts, config.table_optimizer)
+            TableConfig(name, data.schema.cardinality(name), self._parts, config.table_optimizer)
             for name in ("user", "item")
         ]
         self.tables = EmbeddingTables(tables, {"user": "user", "item": "item"}, seed)
@@ -117,22 +117,32 @@ class NCF(Recommender):
         wide = items if items.shape.rank == 2 else items[:, None]
         return tf.reshape(self.scores(batch, wide), tf.shape(items))
 
+    def vectors(self, rows: Vectors, places: dict[str, tf.Tensor]) -> Vectors:
+        """Returns the users' vectors (B, D), and what the logits need of the items (B, C, ...)."""
+        (table,) = rows.values()  # users and items are stacked
+        of_items = {name: tf.gather(v, places["item"]) for name, v in self._of_items(table).items()}
+        vectors = {"user": tf.gather(table, places["user"]), **of_items}
+        if self.config.gmf_l2 or self.config.mlp_l2:
+            norms = self._weighted_norms(table)  # (N,)
+            vectors["norm"] = tf.gather(norms, places["user"])[:, None]
+            vectors["norm"] += tf.gather(norms, places["item"])
+        return vectors
+
     def loss_from_vectors(self, batch: Batch, vectors: Vectors, training: bool) -> Losses:
         """Returns the logistic loss of the positive and its negatives (equation 7)."""
         drop = Dropout(self.config.dropout if training else 0.0, batch.get(DROPOUT_SEED))
-        logits = self._logits(**vectors, drop=drop)  # (B, C), the positive first
+        logits = self._logits(vectors["user"], vectors, drop)  # (B, C), the positive first
         labels = tf.concat([tf.ones_like(logits[:, :1]), tf.zeros_like(logits[:, 1:])], axis=1)
         logistic = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
         losses = {"logistic": masked_mean(logistic, batch[MASK])}
-        if self.config.gmf_l2 or self.config.mlp_l2:
-            norms = self._weighted_norms(vectors["user"])[:, None]
-            norms += self._weighted_norms(vectors["item"])
-            losses["l2"] = masked_mean(norms, batch[MASK])
+        if "norm" in vectors:
+            losses["l2"] = masked_mean(vectors["norm"], batch[MASK])
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
     def scores(self, batch: Batch, items: tf.Tensor) -> tf.Tensor:
         """Returns logits of items (B, C), float32."""
-        return self._logits(**self.tables.gather({"user": batch["user"], "item": items}))
+        found = self.tables.gather({"user": batch["user"], "item": items})
+        return self._logits(found["user"], self._of_items(found["item"]))
 
     def item_scores(self, batch: Batch) -> tf.Tensor:
         """Returns logits of all items, (B, I), float32."""
@@ -165,17 +175,25 @@ class NCF(Recommender):
         columns = [tf.fill([part.dim], weight[part.name]) for part in self._parts]
         return tf.linalg.matvec(tf.square(vectors), tf.concat(columns, axis=0))
 
-    def _logits(self, user: tf.Tensor, item: tf.Tensor, drop: Dropout | None = None) -> tf.Tensor:
-        """Returns (B, C), float32, from user vectors (B, D) and item vectors (B, C, D)."""
-        of_user, of_item = self.tables.split("user", user), self.tables.split("item", item)
+    def _of_items(self, vectors: tf.Tensor) -> Vectors:
+        """Returns what the logits need of items with vectors (..., D), by part."""
+        parts = self.tables.split("item", vectors)
+        if self.config.has_mlp:
+            parts["half"] = self.mlp.item_half(parts.pop("mlp"))
+        return parts
+
+    def _logits(self, user: tf.Tensor, of_item: Vectors, drop: Dropout = NO_DROPOUT) -> tf.Tensor:
+        """Returns (B, C), float32, from users (B, D) and `_of_items` of (B, C) items."""
+        of_user = self.tables.split("user", user)
         logits = self.output_bias[0]
         if self.config.has_gmf:
             weighted = of_user["gmf"] * self._gmf_weights()  # (B, G)
-            logits += tf.reduce_sum(of_item["gmf"] * weighted[:, None], axis=-1)
+            logits += tf.linalg.matvec(of_item["gmf"], weighted)
         if self.config.variant == "mf":
             return logits + of_user["bias"] + of_item["bias"][..., 0]
         if self.config.has_mlp:
-            logits += self._mlp_logits(self.mlp(of_user["mlp"], of_item["mlp"], drop))
+            first = self.mlp.user_half(of_user["mlp"])[:, None] + of_item["half"]
+            logits += self._mlp_logits(self.mlp.rest(first, drop))
         return logits
 
     def _gmf_weights(self) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """A multi-layer perceptron over pairs of a user and an item.
 
-Its first layer sees [p; q]; as the items of a row share their user, W_1 [p; q] is taken apart into
-the user's half, computed once a row, and the item's half.
+Its first layer sees [p; q]; as pairs share users and items, W_1 [p; q] is taken apart into the
+user's half and the item's half, each computed once.
 
 Legend: B rows, C items of a row, M width of a vector, H widths of the hidden layers.
 """
@@ -42,16 +42,6 @@ class PairMLP(tf.keras.layers.Layer):
             for n, size in enumerate(sizes)
         ]
 
-    def call(self, user: tf.Tensor, items: tf.Tensor, drop: Dropout | None = None) -> tf.Tensor:
-        """Returns activations (B, C, H[-1]) from users (B, M) and items (B, C, M).
-
-        They are of the layer's compute type, with weights and sums in float32. `drop` is applied
-        to the vectors and to the activations between layers.
-        """
-        drop = drop or NO_DROPOUT
-        first = self.user_half(drop(user))[:, None] + self.item_half(drop(items))
-        return self.rest(first, drop)
-
     def user_half(self, user: tf.Tensor) -> tf.Tensor:
         """Returns the user's share of the first layer, bias included: (B, H[0])."""
         kernel = self._compute(self._kernels[0])
@@ -63,9 +53,12 @@ class PairMLP(tf.keras.layers.Layer):
         kernel = self._compute(self._kernels[0])
         return tf.tensordot(self._compute(items), kernel[items.shape[-1] :], axes=1)
 
-    def rest(self, first: tf.Tensor, drop: Dropout | None = None) -> tf.Tensor:
-        """Returns the last activations (..., H[-1]) from the first layer's sums (..., H[0])."""
-        drop = drop or NO_DROPOUT
+    def rest(self, first: tf.Tensor, drop: Dropout = NO_DROPOUT) -> tf.Tensor:
+        """Returns the last activations (..., H[-1]) from the first layer's sums (..., H[0]).
+
+        They are of the layer's compute type, with weights in float32. `drop` is applied to the
+        activations between layers.
+        """
         flat = tf.nn.relu(tf.reshape(first, [-1, first.shape[-1]]))
         for kernel, bias in zip(self._kernels[1:], self._biases[1:], strict=True):
             # bias_add, as TensorFlow fuses matmul, bias_add and relu, but not `+`.

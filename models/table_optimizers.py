@@ -152,24 +152,77 @@ class LazyAdam(TableOptimizer):
         table.scatter_sub(tf.IndexedSlices(step, rows))
 
 
+class FTRL(TableOptimizer):
+    """FTRL-Proximal (McMahan et al. 2013, algorithm 1), in TensorFlow's fused kernel.
+
+    A weight whose accumulated gradient stays within `l1` is exactly zero, so rare categories cost
+    nothing at serving.
+
+    Args:
+        l1: Weight of the absolute values.
+        l2: Weight of the squares.
+        initial_accumulator: Initial sum of squared gradients.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, initial_accumulator: float = 0.1) -> None:
+        self._l1 = l1
+        self._l2 = l2
+        self._initial_accumulator = initial_accumulator
+
+    def slot_shapes(self, rows: int, dim: int) -> dict[str, tuple[int, int]]:
+        """Returns the sums of squared gradients, and the linear terms z."""
+        return {"accumulator": (rows, dim), "linear": (rows, dim)}
+
+    def slot_start(self, slot: str) -> float:
+        """Returns the slots' initial values."""
+        return self._initial_accumulator if slot == "accumulator" else 0.0
+
+    def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
+        """Adds to both slots, then sets the rows to the closed-form minimum."""
+        tf.raw_ops.ResourceSparseApplyFtrl(
+            var=table.handle,
+            accum=slots["accumulator"].handle,
+            linear=slots["linear"].handle,
+            grad=update.gradients,
+            indices=update.rows,
+            lr=update.learning_rate,
+            l1=tf.constant(self._l1),
+            l2=tf.constant(self._l2),
+            lr_power=tf.constant(-0.5),
+        )
+
+
 TABLE_OPTIMIZERS: dict[str, type[TableOptimizer]] = {
     "sgd": SGD,
     "adagrad": Adagrad,
     "rowwise_adagrad": RowWiseAdagrad,
     "adam": LazyAdam,
+    "ftrl": FTRL,
 }
 
 
-def make_table_optimizer(name: str) -> TableOptimizer:
+def make_table_optimizer(name: str, l1: float = 0.0, l2: float = 0.0) -> TableOptimizer:
     """Returns the table optimizer called `name`.
 
+    Args:
+        name: One of `TABLE_OPTIMIZERS`.
+        l1: Weight of the absolute values; of `ftrl` only.
+        l2: Weight of the squares; of `ftrl` only.
+
     Raises:
-        InputError: No such optimizer.
+        InputError: No such optimizer, or one that does not regularise.
     """
     if name not in TABLE_OPTIMIZERS:
         raise InputError(
             "The table optimizer must be one of those known",
             received=repr(name),
             action=nearest(name, TABLE_OPTIMIZERS),
+        )
+    if name == "ftrl":
+        return FTRL(l1, l2)
+    if l1 or l2:
+        raise InputError(
+            "Only the table optimizer 'ftrl' takes l1 and l2",
+            received=f"'{name}' with l1={l1:g} and l2={l2:g}",
         )
     return TABLE_OPTIMIZERS[name]()

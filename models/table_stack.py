@@ -38,12 +38,24 @@ class TableConfig:
         parts: Columns, in order. Vectors that are always looked up together (the GMF and the MLP
             vector of a user) are parts of one row: one gather, one update.
         optimizer: Name of the table optimizer.
+        rate_scale: Times the tables' learning rate.
+        l1: Weight of the absolute values (`ftrl` only).
+        l2: Weight of the squares (`ftrl` only).
     """
 
     name: str
     rows: int
     parts: tuple[Part, ...]
     optimizer: str
+    rate_scale: float = 1.0
+    l1: float = 0.0
+    l2: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """What tables must share to be stacked."""
+        regularised = f"_{self.l1:g}_{self.l2:g}" if self.l1 or self.l2 else ""
+        return f"{self.optimizer}_{self.dim}_{self.rate_scale:g}{regularised}"
 
     @property
     def dim(self) -> int:
@@ -52,11 +64,11 @@ class TableConfig:
 
 
 class TableStack(tf.Module):
-    """Tables of one width and one optimizer, one below the other in one variable."""
+    """Tables of one kind (width and optimizer), one below the other in one variable."""
 
     def __init__(self, tables: Sequence[TableConfig], seed: int) -> None:
         super().__init__()
-        self.key = f"{tables[0].optimizer}_{tables[0].dim}"
+        self.key = tables[0].kind
         self.tables = tuple(tables)
         self.offsets = {}
         rows = 0
@@ -64,7 +76,10 @@ class TableStack(tf.Module):
             self.offsets[table.name] = rows
             rows += table.rows
         self.dim = tables[0].dim
-        self.optimizer: TableOptimizer = make_table_optimizer(tables[0].optimizer)
+        self.rate_scale = tables[0].rate_scale
+        self.optimizer: TableOptimizer = make_table_optimizer(
+            tables[0].optimizer, tables[0].l1, tables[0].l2
+        )
         with tf.device("cpu"):
             values = tf.concat([_initial_rows(table, seed) for table in tables], axis=0)
         self.variable = tf.Variable(values, trainable=False, name=f"tables_{self.key}")

@@ -2,24 +2,28 @@
 
 A training step asks for each row once: `find` numbers the batch's unique rows, `gather_rows` reads
 them, `expand` deals them out to the features under the gradient tape (inside XLA, where the sum
-over equal rows that is its gradient costs little), and `apply_gradients` updates them.
+over equal rows that is its gradient costs little), `sum_bags` sums those of bags outside it, and
+`apply_gradients` updates them.
 
-Legend: n lookups, u unique rows, N = min(n, rows of the stack), D width.
+Legend: n lookups, u unique rows, N = min(n, rows of the stack), D width, B rows of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from data.errors import InputError, nearest
+from models.bags import Bag, sparse_rows, sum_bag
 from models.communicator import Communicator
 from models.table_optimizers import RowUpdate
 from models.table_stack import Part, TableConfig, TableStack
 
-__all__ = ["EmbeddingTables", "Found", "Part", "TableConfig"]
+__all__ = ["Bag", "EmbeddingTables", "Found", "Lookups", "Part", "TableConfig"]
+
+Lookups = Mapping[str, tf.Tensor | Bag]
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,17 @@ class Found:
     """Where the vectors of a batch are.
 
     Attributes:
-        rows: By stack, its unique rows, of shape (N,): static, padded with row 0.
+        rows: By stack, its unique rows, of shape (N,): static, padded with row 0; or (u,) where
+            only bags look into it.
         counts: By stack, how many of `rows` are real, scalar.
         places: By feature, the place of each id among `rows`, of the ids' shape, int32.
+        bags: By feature that is a bag, its stack and a sparse matrix (B, N) over `rows`.
     """
 
     rows: dict[str, tf.Tensor]
     counts: dict[str, tf.Tensor]
     places: dict[str, tf.Tensor]
+    bags: dict[str, tuple[str, tf.SparseTensor]]
 
 
 class EmbeddingTables(tf.Module):
@@ -50,9 +57,9 @@ class EmbeddingTables(tf.Module):
         self, configs: Sequence[TableConfig], features: Mapping[str, str], seed: int
     ) -> None:
         super().__init__(name="tables")
-        by_kind: dict[tuple[int, str], list[TableConfig]] = {}
+        by_kind: dict[str, list[TableConfig]] = {}
         for config in configs:
-            by_kind.setdefault((config.dim, config.optimizer), []).append(config)
+            by_kind.setdefault(config.kind, []).append(config)
         self._stacks = [TableStack(tables, seed) for tables in by_kind.values()]
         self._configs = {config.name: config for config in configs}
         self._features = dict(features)
@@ -70,6 +77,10 @@ class EmbeddingTables(tf.Module):
         for stack in self._stacks:
             if not stack.slots:
                 stack.build_slots()
+
+    def variables_trained(self) -> list[tf.Variable]:
+        """Returns the variables that hold the tables, without optimizer slots."""
+        return [stack.variable for stack in self._stacks]
 
     def rows(self, table: str) -> tf.Tensor:
         """Returns a whole table of shape (rows, dim), for scoring every item."""
@@ -96,44 +107,62 @@ class EmbeddingTables(tf.Module):
         pieces = tf.split(vectors, [part.dim for part in parts], axis=-1)
         return {part.name: piece for part, piece in zip(parts, pieces, strict=True)}
 
-    def gather(self, ids: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def gather(self, ids: Lookups) -> dict[str, tf.Tensor]:
         """Looks ids up.
 
         Args:
-            ids: Ids of any shape by feature.
+            ids: Ids of any shape, or a `Bag`, by feature.
 
         Returns:
-            Vectors by feature, of the ids' shape with the width appended, float32.
+            Vectors by feature, float32: of the ids' shape with the width appended, or (B, D) sums
+            of a bag.
         """
         vectors = {}
         for name, part in ids.items():
             stack = self._stack_of(self._features[name])
-            vectors[name] = tf.gather(stack.variable, part + stack.offsets[self._features[name]])
+            offset = stack.offsets[self._features[name]]
+            if isinstance(part, Bag):
+                vectors[name] = sum_bag(stack.variable, part, offset)
+            else:
+                vectors[name] = tf.gather(stack.variable, part + offset)
         return vectors
 
-    def find(self, ids: Mapping[str, tf.Tensor]) -> Found:
+    def find(self, ids: Lookups) -> Found:
         """Finds the unique rows of a batch, however many features ask for them.
 
         Args:
-            ids: Ids of any static shape by feature.
+            ids: Ids of any static shape, or a `Bag`, by feature.
         """
-        found = Found({}, {}, {})
+        found = Found({}, {}, {}, {})
         for stack in self._stacks:
             mine = {n: part for n, part in ids.items() if self._features[n] in stack.offsets}
-            if not mine:
-                continue
-            rows = tf.concat([self._rows_of(stack, n, part) for n, part in mine.items()], axis=0)
-            unique, places = tf.unique(rows)  # (u,), (n,)
-            most = min(rows.shape[0], stack.variable.shape[0])
-            count = tf.size(unique)
-            found.rows[stack.key] = tf.ensure_shape(tf.pad(unique, [[0, most - count]]), [most])
-            found.counts[stack.key] = count
-            start = 0
-            for name, part in mine.items():
-                size = part.shape.num_elements()
-                found.places[name] = tf.reshape(places[start : start + size], part.shape)
-                start += size
+            if mine:
+                self._find_in(stack, mine, found)
         return found
+
+    def _find_in(self, stack: TableStack, ids: Lookups, found: Found) -> None:
+        plain = {n: part for n, part in ids.items() if not isinstance(part, Bag)}
+        bags = {n: (part, part.entries()) for n, part in ids.items() if isinstance(part, Bag)}
+        asked = [self._rows_of(stack, n, part) for n, part in plain.items()]
+        asked += [self._rows_of(stack, n, entries[1]) for n, (_, entries) in bags.items()]
+        unique, places = tf.unique(tf.concat(asked, axis=0))  # (u,), (n,)
+        count = most = tf.size(unique)
+        if plain:
+            most = stack.variable.shape[0]
+            if not bags:
+                most = min(sum(part.shape.num_elements() for part in plain.values()), most)
+            unique = tf.ensure_shape(tf.pad(unique, [[0, most - count]]), [most])
+        found.rows[stack.key], found.counts[stack.key] = unique, count
+        start: int | tf.Tensor = 0
+        for name, part in plain.items():
+            size = part.shape.num_elements()
+            found.places[name] = tf.reshape(places[start : start + size], part.shape)
+            start += size
+        for name, (bag, (rows, bag_ids, weights)) in bags.items():
+            mine = places[start : start + tf.size(bag_ids)]
+            matrix = sparse_rows(rows, mine, weights, (bag.ids.shape[0], most))
+            found.bags[name] = (stack.key, matrix)
+            start += tf.size(bag_ids)
 
     def gather_rows(self, found: Found) -> dict[str, tf.Tensor]:
         """Returns the vectors of the unique rows by stack: shape (N, D), float32."""
@@ -151,6 +180,27 @@ class EmbeddingTables(tf.Module):
             name: tf.gather(vectors[self._stack_of(self._features[name]).key], place)
             for name, place in places.items()
         }
+
+    @staticmethod
+    def sum_bags(vectors: Mapping[str, tf.Tensor], found: Found) -> dict[str, tf.Tensor]:
+        """Returns the sums of the bags, (B, D), from the vectors of `gather_rows`."""
+        return {
+            name: tf.ensure_shape(
+                tf.sparse.sparse_dense_matmul(matrix, vectors[key]), [matrix.shape[0], None]
+            )
+            for name, (key, matrix) in found.bags.items()
+        }
+
+    @staticmethod
+    def add_bag_gradients(
+        found: Found, row_gradients: dict[str, tf.Tensor], bag_gradients: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Returns gradients of the rows by stack, those through bags (B, D) included."""
+        total = dict(row_gradients)
+        for name, (key, matrix) in found.bags.items():
+            through = tf.sparse.sparse_dense_matmul(matrix, bag_gradients[name], adjoint_a=True)
+            total[key] = total[key] + through if key in total else through
+        return total
 
     def apply_gradients(
         self,
@@ -178,8 +228,12 @@ class EmbeddingTables(tf.Module):
                 values = communicator.all_gather(values) / communicator.size
                 rows, places = tf.unique(rows)
                 values = tf.math.unsorted_segment_sum(values, places, tf.size(rows))
-            update = RowUpdate(rows, values, learning_rate, step)
+            update = RowUpdate(rows, values, learning_rate * stack.rate_scale, step)
             stack.optimizer.apply(stack.variable, stack.slots, update)
+
+    def stacks_of(self, features: Iterable[str]) -> set[str]:
+        """Returns the keys of the stacks that hold the features' tables."""
+        return {self._stack_of(self._features[name]).key for name in features}
 
     def _stack_of(self, table: str) -> TableStack:
         return next(stack for stack in self._stacks if table in stack.offsets)

@@ -19,3 +19,12 @@ def test_drops_its_share_and_keeps_the_mean() -> None:
 
 def test_without_a_seed_nothing_is_dropped() -> None:
     assert Dropout(0.9, None)(tf.ones([5])).numpy().tolist() == [1.0] * 5
+
+
+def test_xla_drops_the_same_values() -> None:
+    def dropped() -> tf.Tensor:
+        drop = Dropout(0.3, tf.constant([3, -4]))
+        return drop(drop(tf.ones([7, 11])))
+
+    compiled = tf.function(dropped, jit_compile=True)()
+    np.testing.assert_allclose(compiled, dropped(), rtol=1e-6)

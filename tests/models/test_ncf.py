@@ -22,7 +22,7 @@ SMALL = NCFConfig(gmf_dim=6, mlp_dim=5, hidden=(8, 4), stddev=0.5)
 
 def make(data: PreparedDataset, variant: str, seed: int = 3, **changes: Any) -> NCF:
     """Returns a model whose biases are not zero, so that a forgotten one shows."""
-    model = NCF(replace(SMALL, **{"variant": variant, **changes}), data.schema, seed)
+    model = NCF(replace(SMALL, **{"variant": variant, **changes}), data, seed)
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:
         variable.assign(rng.normal(0, 0.5, variable.shape))
@@ -120,7 +120,7 @@ def test_dropout_follows_the_seed_of_the_batch(checkerboard_data: PreparedDatase
 def test_neumf_starts_as_the_weighted_sum_of_its_halves(checkerboard_data: PreparedDataset) -> None:
     gmf, mlp = (make(checkerboard_data, name, seed) for name, seed in (("gmf", 4), ("mlp", 5)))
     config = replace(SMALL, pretrained_gmf="g", pretrained_mlp="m", pretrained_alpha=0.3)
-    neumf = NCF(config, checkerboard_data.schema, 6)
+    neumf = NCF(config, checkerboard_data, 6)
     neumf.adopt("gmf", gmf)
     neumf.adopt("mlp", mlp)
     batch = {"user": tf.range(2, 20)}

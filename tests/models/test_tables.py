@@ -9,7 +9,7 @@ import tensorflow as tf
 from data.errors import InputError
 from models.communicator import Communicator
 from models.table_optimizers import TABLE_OPTIMIZERS
-from models.tables import EmbeddingTables, Part, TableConfig
+from models.tables import Bag, EmbeddingTables, Part, TableConfig
 
 RATE = 0.1
 
@@ -37,6 +37,12 @@ def numpy_step(
     elif optimizer == "rowwise_adagrad":
         slots["r"][rows] += (g**2).mean(1, keepdims=True)
         step = g / (np.sqrt(slots["r"][rows]) + 1e-7)
+    elif optimizer == "ftrl":
+        before, w = slots["a"][rows], table[rows]
+        slots["a"][rows] += g**2
+        root = np.sqrt(slots["a"][rows])
+        slots["z"][rows] += g - (root - np.sqrt(before)) / RATE * w
+        step = (w + slots["z"][rows] * RATE / root) / RATE
     else:
         slots["m"][rows] += 0.1 * (g - slots["m"][rows])
         slots["v"][rows] += 0.001 * (g**2 - slots["v"][rows])
@@ -66,6 +72,7 @@ def test_fused_update_equals_a_dense_numpy_step(optimizer: str) -> None:
     slots = {
         "a": np.full((40, 4), 0.1),
         "r": np.zeros((40, 1)),
+        "z": np.zeros((40, 4)),
         "m": np.zeros((40, 4)),
         "v": np.zeros((40, 4)),
     }
@@ -106,8 +113,72 @@ def test_gather_keeps_shapes_and_tables_apart() -> None:
     expanded = tables.expand(tables.gather_rows(found), found.places)
     for name, expected in vectors.items():
         np.testing.assert_array_equal(expanded[name], expected)
-    assert {k: v.shape for k, v in found.rows.items()} == {"sgd_4": (8,)}
-    assert int(found.counts["sgd_4"]) == 6
+    assert {k: v.shape for k, v in found.rows.items()} == {"sgd_4_1": (8,)}
+    assert int(found.counts["sgd_4_1"]) == 6
+
+
+def test_a_bag_sums_weighted_vectors_and_hands_its_gradient_to_the_rows() -> None:
+    tables = make("sgd")
+    before = tables.rows("item").numpy()
+    ids = np.array([[3, 5, 3], [7, 0, 0], [0, 0, 0]], np.int32)
+    weights = np.array([[0.5, 2.0, 1.0], [3.0, 9.0, 9.0], [1.0, 1.0, 1.0]], np.float32)
+    bag = Bag(tf.constant(ids), tf.constant(weights))
+    expected = np.stack([1.5 * before[3] + 2 * before[5], 3 * before[7], np.zeros(4)])
+    np.testing.assert_allclose(tables.gather({"item": bag})["item"], expected, rtol=1e-6)
+    plain = {"item": tf.constant([[3, 4]])}
+    mean = Bag(tf.constant(ids)).mean().weights
+    assert mean is not None
+    np.testing.assert_allclose(mean[0], np.full(3, 1 / 3), rtol=1e-6)
+
+    for lookups in ({"bag": bag}, {"bag": bag, **plain}):  # alone, and beside a plain lookup
+        both = EmbeddingTables(
+            [TableConfig("item", 30, (Part("left", 4, 0.5),), "sgd")],
+            {"item": "item", "bag": "item"},
+            1,
+        )
+        before = both.rows("item").numpy()
+        found = both.find(lookups)
+        rows = both.gather_rows(found)
+        sums = both.sum_bags(rows, found)["bag"]
+        expected = np.stack([1.5 * before[3] + 2 * before[5], 3 * before[7], np.zeros(4)])
+        np.testing.assert_allclose(sums, expected, rtol=1e-6)
+        upstream = np.arange(12, dtype=np.float32).reshape(3, 4)
+        of_rows = both.add_bag_gradients(found, {}, {"bag": tf.constant(upstream)})
+        both.apply_gradients(found, of_rows, tf.constant(RATE), Communicator())
+        moved = before.copy()
+        moved[3] -= RATE * 1.5 * upstream[0]
+        moved[5] -= RATE * 2 * upstream[0]
+        moved[7] -= RATE * 3 * upstream[1]
+        np.testing.assert_allclose(both.rows("item"), moved, rtol=1e-5, atol=1e-6)
+
+
+def test_tables_of_unlike_rates_take_steps_of_their_own() -> None:
+    parts = (Part("all", 2, 0.1),)
+    configs = [TableConfig("slow", 5, parts, "sgd"), TableConfig("fast", 5, parts, "sgd", 3.0)]
+    tables = EmbeddingTables(configs, {"slow": "slow", "fast": "fast"}, 0)
+    tables.build_slots()
+    before = {name: tables.rows(name).numpy() for name in ("slow", "fast")}
+    ids = {name: np.array([2]) for name in before}
+    step(tables, ids, {name: np.ones([1, 2], np.float32) for name in before})
+    moved = {name: (before[name] - tables.rows(name).numpy())[2] for name in before}
+    np.testing.assert_allclose(moved["slow"], RATE, rtol=1e-5)
+    np.testing.assert_allclose(moved["fast"], 3 * RATE, rtol=1e-5)
+
+
+def test_ftrl_with_l1_keeps_weak_weights_at_zero() -> None:
+    config = TableConfig("wide", 4, (Part("weight", 1, 0.0),), "ftrl", l1=1.0)
+    tables = EmbeddingTables([config], {"wide": "wide"}, 0)
+    tables.build_slots()
+    for _ in range(3):
+        step(tables, {"wide": np.array([1, 2])}, {"wide": np.array([[0.1], [-2.0]], np.float32)})
+    weights = tables.rows("wide").numpy()[:, 0]
+    assert weights[1] == 0.0
+    assert weights[2] > 0.1
+
+
+def test_only_ftrl_is_regularised_by_its_table() -> None:
+    with pytest.raises(InputError, match="'ftrl' takes l1 and l2"):
+        EmbeddingTables([TableConfig("a", 3, (Part("p", 1, 0.0),), "adam", l1=0.1)], {}, 0)
 
 
 def test_initial_values_depend_on_seed_table_and_row_only() -> None:
