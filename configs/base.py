@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from data.errors import InputError
 
-Protocol = Literal["sampled", "full"]
+Protocol = Literal["sampled", "popular", "full"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class TrainerConfig:
         steps_per_call: Steps between two returns to Python.
         evaluate_epochs: Epochs between two evaluations on validation.
         monitor: Metric that chooses the best checkpoint and stops early; `/sampled` stands for
-            the dataset's frozen candidates, however many.
+            the dataset's frozen candidates, however many. `auto` is `ndcg@10/sampled`, or `auc`
+            of a click task.
         patience: Evaluations without a better `monitor` before stopping; 0 never stops early.
         checkpoint_steps: Steps between two checkpoints; 0 leaves it to the clock.
         checkpoint_minutes: Minutes between two checkpoints; 0 leaves it to the steps.
@@ -57,7 +58,7 @@ class TrainerConfig:
     xla: bool = False
     steps_per_call: int = 10
     evaluate_epochs: int = 1
-    monitor: str = "ndcg@10/sampled"
+    monitor: str = "auto"
     patience: int = 0
     checkpoint_steps: int = 0
     checkpoint_minutes: float = 5.0
@@ -109,17 +110,21 @@ class EvaluationConfig:
     """What is measured.
 
     Attributes:
-        protocols: `sampled` ranks a user's target among its frozen candidates, `full` among all
-            items that the user has not seen.
+        protocols: `sampled` ranks a user's target among its frozen candidates, `popular` among
+            those drawn by popularity, `full` among all items that the user has not seen.
         ks: Lengths of the list at which metrics are taken.
         batch_size: Users of a batch on each rank.
         validation_protocols: Protocols of the evaluations during training, to save time.
+        click_batch_size: Rows of a batch on each rank, in a click task.
+        slices: In a click task, categorical features by whose values metrics are taken apart.
     """
 
     protocols: tuple[Protocol, ...] = ("sampled", "full")
     ks: tuple[int, ...] = (1, 5, 10, 20, 50)
     batch_size: int = 512
     validation_protocols: tuple[Protocol, ...] = ("sampled",)
+    click_batch_size: int = 4096
+    slices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks ranges."""
@@ -127,9 +132,8 @@ class EvaluationConfig:
             _require(f"evaluation.{name} must name one", bool(getattr(self, name)), self, name)
         if not self.ks or min(self.ks) < 1:
             raise InputError("evaluation.ks must hold numbers of at least 1", received=self.ks)
-        _require(
-            "evaluation.batch_size must be at least 1", self.batch_size >= 1, self, "batch_size"
-        )
+        for name in ("batch_size", "click_batch_size"):
+            _require(f"evaluation.{name} must be at least 1", getattr(self, name) >= 1, self, name)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import configs.baselines
+import configs.bert4rec
+import configs.dlrm
 import configs.ncf
+import configs.vae_cf
+import configs.wide_deep
 from configs.base import RunConfig
+from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
-from data.schema import Schema
+from models.bert4rec import BERT4Rec
+from models.dlrm import DLRM
+from models.ease import EASE
+from models.item_knn import ItemKNN
 from models.ncf import NCF
+from models.popularity import Popularity
 from models.recommender import Recommender
+from models.vae_cf import VAECF
+from models.wide_deep import WideDeep
 
 
 @dataclass(frozen=True)
@@ -18,7 +30,7 @@ class Entry:
     """A model and its recipes.
 
     Attributes:
-        model: Builds the model from its config, the schema and a seed.
+        model: Builds the model from its config, the prepared dataset and a seed.
         recipes: Recipes by name; each has a `default` and a `tiny`.
     """
 
@@ -27,7 +39,14 @@ class Entry:
 
 
 MODELS: dict[str, Entry] = {
+    "bert4rec": Entry(BERT4Rec, configs.bert4rec.RECIPES),
+    "dlrm": Entry(DLRM, configs.dlrm.RECIPES),
     "ncf": Entry(NCF, configs.ncf.RECIPES),
+    "vae_cf": Entry(VAECF, configs.vae_cf.RECIPES),
+    "wide_deep": Entry(WideDeep, configs.wide_deep.RECIPES),
+    "ease": Entry(EASE, configs.baselines.EASE_RECIPES),
+    "item_knn": Entry(ItemKNN, configs.baselines.ITEM_KNN_RECIPES),
+    "popularity": Entry(Popularity, configs.baselines.POPULARITY_RECIPES),
 }
 
 
@@ -60,6 +79,6 @@ def recipe(model: str, name: str) -> RunConfig:
     return recipes[name]()
 
 
-def build_model(config: RunConfig, schema: Schema) -> Recommender:
+def build_model(config: RunConfig, data: PreparedDataset) -> Recommender:
     """Builds the model of a run, with its initial values."""
-    return entry(config.model_name).model(config.model, schema, config.trainer.seed)
+    return entry(config.model_name).model(config.model, data, config.trainer.seed)

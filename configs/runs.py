@@ -135,7 +135,7 @@ def load_run(model_dir: Path | str, data_dir: Path | str | None = None) -> Train
             where=folder / CONFIG_FILE,
             action="Pass the folder of the original dataset, or train again",
         )
-    model = build_model(config, data.schema)
+    model = build_model(config, data)
     checkpoint = best_checkpoint(folder)
     load_weights(model, checkpoint)
     return TrainedRun(folder, config, data, model, int(checkpoint.name.rpartition("-")[2]))

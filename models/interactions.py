@@ -1,0 +1,74 @@
+"""How feature vectors meet: DLRM's dot products and DCN-v2's cross network.
+
+Legend: F vectors of a row, D their width, W width of a row, R rank.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+
+def dot_interaction(vectors: tf.Tensor) -> tf.Tensor:
+    """Returns the dot products of all pairs of different vectors (Naumov et al. 2019, 2.1.3).
+
+    Args:
+        vectors: Shape (..., F, D).
+
+    Returns:
+        Shape (..., F (F - 1) / 2): the Gram matrix below its diagonal, row by row.
+    """
+    count = vectors.shape[-2]
+    below = np.flatnonzero(np.tri(count, k=-1))
+    gram = tf.matmul(vectors, vectors, transpose_b=True)
+    flat = tf.reshape(gram, tf.concat([tf.shape(gram)[:-2], [count * count]], axis=0))
+    return tf.gather(flat, below, axis=-1)
+
+
+class CrossNetwork(tf.keras.layers.Layer):
+    """x_{l+1} = x_0 * (W_l x_l + b_l) + x_l (Wang et al. 2021, DCN-v2, equation 1).
+
+    Args:
+        width: Width W of a row.
+        layers: Number of layers.
+        rank: R of W_l = U_l V_l^T (equation 2); 0 for a full matrix.
+        seed: Of the initial values.
+    """
+
+    def __init__(self, width: int, layers: int, rank: int, seed: int) -> None:
+        super().__init__(name="cross", autocast=False)
+        shapes = [(width, rank), (rank, width)] if rank else [(width, width)]
+        self._kernels = [
+            [
+                self.add_weight(
+                    f"{layer}/kernel_{n}",
+                    shape,
+                    initializer=tf.keras.initializers.GlorotUniform(
+                        seed=seed * 1000 + 10 * layer + n
+                    ),
+                    experimental_autocast=False,
+                )
+                for n, shape in enumerate(shapes)
+            ]
+            for layer in range(layers)
+        ]
+        self._biases = [
+            self.add_weight(
+                f"{layer}/bias", (width,), initializer="zeros", experimental_autocast=False
+            )
+            for layer in range(layers)
+        ]
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns (N, W) from rows (N, W), of the layer's compute type."""
+        first = self._compute(inputs)
+        values = first
+        for kernels, bias in zip(self._kernels, self._biases, strict=True):
+            mixed = values
+            for kernel in kernels:
+                mixed = tf.matmul(mixed, self._compute(kernel))
+            values = first * tf.nn.bias_add(mixed, self._compute(bias)) + values
+        return values
+
+    def _compute(self, tensor: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tensor, self.compute_dtype)
