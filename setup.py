@@ -16,6 +16,7 @@ EXTRAS = {
         "pytest>=8.2,<10",
         "pytest-timeout>=2.3,<3",
         "pytest-xdist>=3.6,<4",
+        "scikit-learn>=1.4,<2",
         "types-requests>=2.31,<3",
         # Another minor version of these two may find fault with the same code.
         "mypy>=2.4,<2.5",

@@ -66,6 +66,7 @@ def checkerboard_data(tmp_path_factory: pytest.TempPathFactory) -> PreparedDatas
         }
     )
     folder = tmp_path_factory.mktemp("checkerboard") / "data"
-    options = PrepareOptions(split=SplitOptions(method="leave_last_out"), negatives=15)
+    split = SplitOptions(method="leave_last_out")
+    options = PrepareOptions(split=split, negatives=15, popular_negatives=7)
     prepare(Interactions("checkerboard", events), options, folder)
     return PreparedDataset(folder)

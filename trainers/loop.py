@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from models.communicator import Communicator
 from models.recommender import Recommender
 from trainers.agreement import StoppedError, any_rank, share_failure, share_state
 from trainers.checkpoints import Checkpoints, TrainState
-from trainers.evaluation import Evaluator
+from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.reporting import Reporter
 from trainers.schedules import make_dense_optimizer, make_table_schedule
 from trainers.selection import find_monitor, judge
@@ -89,10 +90,10 @@ class Trainer:
         return share_state(state, self._communicator)
 
     def _make_evaluator(self, config: RunConfig) -> Evaluator | None:
-        splits = self._data.schema.view("histories").splits
-        if "validation" in self._config.fit_on or "validation" not in splits:
+        held_out = evaluated_splits(self._data)
+        if "validation" in self._config.fit_on or "validation" not in held_out:
             return None
-        return Evaluator(
+        return make_evaluator(
             self._model,
             self._data,
             "validation",
@@ -119,11 +120,12 @@ class Trainer:
         with on_sigterm(self._ask_to_stop), self._data.explained_reads():
             while self.state.epoch < self._config.epochs and not self._stops_early():
                 self._train_epoch()
-        if self._evaluator is None:
+        if self._evaluator is None or not self.state.best_step:  # no finite value to choose by
             self.state.best_step = self.state.step
         self._save()
         if self._communicator.rank == 0:
-            reason = f"validation {self._monitor}" if self._evaluator else "last epoch"
+            is_chosen = self._evaluator is not None and math.isfinite(self.state.best_value)
+            reason = f"validation {self._monitor}" if is_chosen else "last epoch"
             self._checkpoints.mark_best(self.state.best_step, reason)
         self.reporter.close()
         return self.state
@@ -209,10 +211,10 @@ class Trainer:
         state = self.state
         metrics = evaluator.evaluate().metrics
         self.reporter.evaluation(state.step, "validation", metrics)
-        value = judge(state, metrics[self._monitor])
+        judge(state, self._monitor, metrics[self._monitor])
         self.reporter.line(
             f"epoch {state.epoch}/{self._config.epochs}  validation {self._monitor} "
-            f"{value:.4f}  best {state.best_value:.4f} at step {state.best_step}"
+            f"{metrics[self._monitor]:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )
         self._save()
 

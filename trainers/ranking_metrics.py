@@ -42,7 +42,9 @@ def tied_targets(target_scores: tf.Tensor, other_scores: tf.Tensor) -> tf.Tensor
     return tf.reduce_sum(tf.cast(tied, tf.float32), axis=1)
 
 
-def ranking_metrics(ranks: tf.Tensor, relevant: tf.Tensor, ks: Sequence[int]) -> tf.Tensor:
+def ranking_metrics(
+    ranks: tf.Tensor, relevant: tf.Tensor, ks: Sequence[int], recall_by_k: bool = False
+) -> tf.Tensor:
     """Returns every metric of `NAMES` at every k for each user.
 
     hr: whether any target is in the list. ndcg: sum of 1 / log2(rank + 1), divided by the largest
@@ -54,6 +56,8 @@ def ranking_metrics(ranks: tf.Tensor, relevant: tf.Tensor, ks: Sequence[int]) ->
         ranks: Shape (B, T), ascending within a user, inf for none.
         relevant: Number of targets of each user, shape (B,), float32, those without a score too.
         ks: Lengths of the list.
+        recall_by_k: Whether recall is divided by min(targets, k), so that it can reach 1 (Liang
+            et al. 2018, section 4.2), instead of by the targets.
 
     Returns:
         Shape (B, len(ks), len(NAMES)), float64.
@@ -73,7 +77,7 @@ def ranking_metrics(ranks: tf.Tensor, relevant: tf.Tensor, ks: Sequence[int]) ->
                     tf.minimum(hits, 1.0),
                     tf.reduce_sum(inside * gains, axis=1)
                     / tf.gather(ideal, tf.cast(most, tf.int32) - 1),
-                    hits / tf.maximum(relevant, 1.0),
+                    hits / (most if recall_by_k else tf.maximum(relevant, 1.0)),
                     hits / float(k),
                     tf.reduce_sum(inside * position / ranks, axis=1) / most,
                     tf.reduce_max(inside / ranks, axis=1),

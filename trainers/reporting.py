@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from configs.runs import CONFIG_FILE
+from trainers.result import json_values
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -58,7 +59,7 @@ class Reporter:
         speed = scalars["throughput/examples_per_second"]
         self.line(
             f"epoch {epoch + 1}/{epochs}  step {step}/{self._total_steps}  "
-            f"loss {scalars['loss/loss']:.4f}  {speed / 1e6:.3f}M examples/s  {left} left"
+            f"loss {scalars['loss/loss']:.4f}  {_short(speed)} examples/s  {left} left"
         )
 
     def evaluation(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
@@ -69,7 +70,8 @@ class Reporter:
             for name, value in metrics.items():
                 tf.summary.scalar(f"{split}/{name}", value)
         self._writer.flush()
-        record: dict[str, Any] = {"step": step, "split": split, "metrics": dict(metrics)}
+        values = json_values(dict(metrics))
+        record: dict[str, Any] = {"step": step, "split": split, "metrics": values}
         with (self._model_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
@@ -82,6 +84,14 @@ class Reporter:
         """Writes what is buffered."""
         if self._writer:
             self._writer.close()
+
+
+def _short(value: float) -> str:
+    """Returns a number of three digits or so, in thousands or millions where it is large."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.2f}{unit}"
+    return f"{value:.1f}"
 
 
 def _clock(seconds: float) -> str:

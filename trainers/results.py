@@ -1,4 +1,4 @@
-"""The final word of a run: test metrics beside popularity's, in `metrics.json`."""
+"""The final word of a run: test metrics beside a baseline's, in `metrics.json`."""
 
 from __future__ import annotations
 
@@ -8,44 +8,52 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import tensorflow as tf
 
 from configs.runs import TrainedRun
 from data.atomic import write_json
 from models.communicator import Communicator
-from trainers.baselines import Popularity
-from trainers.evaluation import Evaluator, Result
+from trainers.baselines import BaseRate, Popularity
+from trainers.evaluation import Result, evaluated_splits, is_click_task, make_evaluator
+from trainers.result import json_values
 
 METRICS_FILE = "metrics.json"
+_SLICES_SHOWN = 10
 
 
 def final_split(run: TrainedRun) -> str:
     """Returns `test`, or `validation` where the dataset has no test split."""
-    return "test" if "test" in run.data.schema.view("histories").splits else "validation"
+    return "test" if "test" in evaluated_splits(run.data) else "validation"
 
 
 def final_results(
     run: TrainedRun, timings: dict[str, float], communicator: Communicator
 ) -> dict[str, Any]:
-    """Evaluates the chosen checkpoint and the popularity baseline on the test split.
+    """Evaluates the chosen checkpoint and the baseline on the test split.
 
     Returns:
-        The content of `metrics.json`: metrics and popularity by metric name, the best reachable
-        scores where the data knows them, protocol cards, timings.
+        The content of `metrics.json`: metrics and the baseline's (popularity, or the base rate of
+        a click task) by metric name, the best reachable scores where the data knows them,
+        protocol cards, slices, number of parameters, timings. A metric that is undefined, such as
+        the AUC of rows that are all clicks, is None.
     """
     split = final_split(run)
-    popularity = Popularity(run.data, run.config.trainer.fit_on)
+    kind = BaseRate if is_click_task(run.data) else Popularity
+    baseline = kind(run.data, run.config.trainer.fit_on)
     started = time.perf_counter()
     ours = _evaluate(run.model, run, split, communicator)
     seconds = time.perf_counter() - started
-    theirs = _evaluate(popularity, run, split, communicator)
+    theirs = _evaluate(baseline, run, split, communicator)
     best = run.data.schema.facts.get("best_scores", {}).get(split, {})
     return {
         "step": run.step,
-        "metrics": ours.metrics,
-        "popularity": theirs.metrics,
+        "metrics": json_values(ours.metrics),
+        "baseline": {"name": kind.name, "metrics": json_values(theirs.metrics)},
         "best_reachable": {k: v for k, v in best.items() if k in ours.metrics},
         "protocol": ours.cards,
+        "slices": json_values(ours.slices),
+        "parameters": sum(int(np.prod(w.shape)) for w in run.model.parameters()),
         "timings": {**timings, "evaluation_seconds": seconds},
         "machine": f"{platform.machine()}, {platform.system()}, TensorFlow {tf.__version__}",
     }
@@ -53,7 +61,8 @@ def final_results(
 
 def _evaluate(scorer: Any, run: TrainedRun, split: str, communicator: Communicator) -> Result:
     config = run.config.evaluation
-    return Evaluator(scorer, run.data, split, config, config.protocols, communicator).evaluate()
+    evaluator = make_evaluator(scorer, run.data, split, config, config.protocols, communicator)
+    return evaluator.evaluate()
 
 
 def read_results(model_dir: Path) -> dict[str, Any]:
@@ -70,25 +79,45 @@ def write_results(model_dir: Path, results: dict[str, Any]) -> None:
     What an earlier evaluation measured under other names is kept.
     """
     earlier = read_results(model_dir)
-    named = ("metrics", "popularity", "best_reachable", "protocol", "timings")
+    named = ("metrics", "best_reachable", "protocol", "slices", "timings")
     merged = {part: {**earlier.get(part, {}), **results[part]} for part in named}
-    write_json(model_dir / METRICS_FILE, {**results, **merged})
+    known = earlier.get("baseline", {}).get("metrics", {})
+    baseline = {**results["baseline"], "metrics": {**known, **results["baseline"]["metrics"]}}
+    write_json(model_dir / METRICS_FILE, {**results, **merged, "baseline": baseline})
 
 
 def results_table(results: dict[str, Any], ks: tuple[int, ...]) -> str:
-    """Returns a table for people: the model, popularity and the best reachable."""
+    """Returns a table for people: the model, the baseline and the best reachable."""
     k = 10 if 10 in ks else max(ks)
-    names = [
-        f"{metric}@{k}/{protocol}" for protocol in results["protocol"] for metric in ("hr", "ndcg")
-    ]
-    lines = [f"{'metric':<22}{'model':>10}{'popularity':>12}{'best reachable':>16}"]
+    protocols = list(results["protocol"])
+    if protocols == ["click"]:
+        names, rows = list(results["metrics"]), f"{results['protocol']['click']['rows']:,} rows"
+    else:
+        wanted = ("recall", "ndcg") if "foldin" in protocols else ("hr", "ndcg")
+        names = [f"{metric}@{k}/{protocol}" for protocol in protocols for metric in wanted]
+        rows = f"{results['protocol'][protocols[0]]['users']:,} users"
+    baseline = results["baseline"]
+    lines = [f"{'metric':<22}{'model':>10}{baseline['name']:>12}{'best reachable':>16}"]
     for name in names:
-        best = results["best_reachable"].get(name)
-        shown = f"{best:.4f}" if best is not None else "unknown"
-        lines.append(
-            f"{name:<22}{results['metrics'][name]:>10.4f}{results['popularity'][name]:>12.4f}"
-            f"{shown:>16}"
-        )
-    users = next(iter(results["protocol"].values()))["users"]
+        ours, theirs = (_shown(of["metrics"][name]) for of in (results, baseline))
+        best = _shown(results["best_reachable"].get(name), "unknown")
+        lines.append(f"{name:<22}{ours:>10}{theirs:>12}{best:>16}")
     seconds = results["timings"]["evaluation_seconds"]
-    return "\n".join([f"{users:,} users evaluated in {seconds:.1f} s", *lines])
+    return "\n".join([f"{rows} evaluated in {seconds:.1f} s", *lines, *_slice_lines(results)])
+
+
+def _shown(value: float | None, otherwise: str = "undefined") -> str:
+    return otherwise if value is None else f"{value:.4f}"
+
+
+def _slice_lines(results: dict[str, Any]) -> list[str]:
+    """Returns lines for the most frequent values of each sliced feature."""
+    lines = []
+    for feature, table in results["slices"].items():
+        lines.append(f"{feature:<22}{'rows':>10}{'auc':>12}{'logloss':>10}{'calibration':>13}")
+        for row in table[:_SLICES_SHOWN]:
+            lines.append(
+                f"  {row['value'][:20]:<20}{row['rows']:>10,}{_shown(row['auc']):>12}"
+                f"{_shown(row['logloss']):>10}{_shown(row['calibration']):>13}"
+            )
+    return lines

@@ -37,8 +37,10 @@ from configs.runs import (
 )
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers.agreement import OtherRankError, StoppedError, share_failure
+from trainers.closed_form import solve
 from trainers.distributed import make_communicator
 from trainers.loop import Trainer
 from trainers.precision import precision
@@ -86,17 +88,20 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
     _open_on_rank_0(model_dir, config, data, communicator)
     with precision(config.trainer.mixed_precision):
-        model = build_model(config, data.schema)
+        model = build_model(config, data)
     if not any((model_dir / CHECKPOINTS).glob("step-*")):  # which hold all that was adopted
         adopt_pretrained(model, config, data)
-    trainer = Trainer(config, data, model, model_dir, communicator)
+    text = json.dumps(config_to_json(config), indent=2)
     if communicator.rank == 0:
-        text = json.dumps(config_to_json(config), indent=2)
         print(text, file=sys.stderr)
+    if isinstance(model, ClosedForm):
+        state, rows = solve(config, data, model, model_dir, communicator), 0
+    else:
+        trainer = Trainer(config, data, model, model_dir, communicator)
         trainer.reporter.config(text)
-    state = trainer.train()
+        state, rows = trainer.train(), trainer.rows_trained
     communicator.barrier()
-    examples = trainer.rows_trained * model.examples_per_row
+    examples = rows * model.examples_per_row
     timings = {
         "train_seconds": state.seconds,
         "examples_per_second": examples / max(state.seconds, 1e-9),

@@ -18,7 +18,7 @@ from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.pipeline import make_dataset
 from trainers.distributed import make_communicator
-from trainers.evaluation import Evaluator
+from trainers.ranking_evaluation import RankingEvaluator
 
 STEPS = 20
 
@@ -29,12 +29,12 @@ def main() -> None:
     config = recipe("ncf", "tiny")
     settings = replace(config.model, table_optimizer=sys.argv[4])
     communicator = make_communicator()
-    model = build_model(replace(config, model=settings), data.schema)
+    model = build_model(replace(config, model=settings), data)
     model.prepare_training(tf.keras.optimizers.Adam(0.01), communicator=communicator)
     communicator.broadcast(model.variables)
     # Before the first step, as weights equal but for rounding may rank near-ties differently.
     evaluation = EvaluationConfig(batch_size=37)
-    result = Evaluator(
+    result = RankingEvaluator(
         model, data, "test", evaluation, ("sampled", "full"), communicator
     ).evaluate()
     share = size // communicator.size

@@ -117,7 +117,10 @@ def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
     results = json.loads((tmp_path / "metrics.json").read_text())
     split = synthetic_data.split("histories", "test")
     assert results["protocol"]["full"]["users"] == split.rows
-    assert results["metrics"]["ndcg@10/sampled99"] > results["popularity"]["ndcg@10/sampled99"]
+    assert (
+        results["metrics"]["ndcg@10/sampled99"]
+        > results["baseline"]["metrics"]["ndcg@10/sampled99"]
+    )
 
 
 def test_a_stop_signal_to_one_rank_stops_all_and_the_run_goes_on(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from configs.base import EvaluationConfig
+from configs.registry import build_model, recipe
+from data.assemble import PrepareOptions, prepare
+from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.schema import FIRST_ID
+from data.sources import synthetic
+from data.splits import SplitOptions
+from models.recommender import Recommender
 from tests.data.reading import raw_lists
-from trainers.evaluation import Evaluator, Result
+from trainers.ranking_evaluation import RankingEvaluator
+from trainers.result import Result
 
 SPLITS = ("train", "validation", "test")
 
@@ -36,18 +44,19 @@ def evaluate(
     scorer: Fixed, data: PreparedDataset, split: str, batch_size: int, protocols: Sequence[str]
 ) -> Result:
     config = EvaluationConfig(ks=(5, 10), batch_size=batch_size)
-    return Evaluator(scorer, data, split, config, protocols).evaluate()
+    return RankingEvaluator(scorer, data, split, config, protocols).evaluate()
 
 
 def numpy_ranks(scorer: Fixed, data: PreparedDataset, split: str, protocol: str) -> np.ndarray:
     """Ranks of each user's single target, from the raw lists of the dataset."""
     touched = {name: raw_lists(data, name, "item") for name in SPLITS}
-    negatives = raw_lists(data, split, "negative_item")
+    column = "popular_item" if protocol == "popular" else "negative_item"
+    negatives = raw_lists(data, split, column)
     user_ids, item_ids = ({r: i + FIRST_ID for i, r in enumerate(data.raw_ids(n))} for n in KEYS)
     ranks = []
     for user, (target,) in touched[split].items():
         scores = scorer.table[user_ids[user]]
-        if protocol == "sampled":
+        if protocol != "full":
             others = set(negatives[user])
         else:
             earlier = SPLITS[: SPLITS.index(split)]
@@ -61,7 +70,7 @@ KEYS = ("user", "item")
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-@pytest.mark.parametrize("protocol", ["sampled", "full"])
+@pytest.mark.parametrize("protocol", ["sampled", "popular", "full"])
 def test_metrics_equal_numpys_on_raw_lists(
     split: str, protocol: str, checkerboard_data: PreparedDataset
 ) -> None:
@@ -69,14 +78,57 @@ def test_metrics_equal_numpys_on_raw_lists(
     result = evaluate(scorer, checkerboard_data, split, 16, (protocol,))
     ranks = numpy_ranks(scorer, checkerboard_data, split, protocol)
     assert len(ranks) == 40
-    assert 3 < np.median(ranks) < 30
-    name = "full" if protocol == "full" else "sampled15"
+    assert 2 < np.median(ranks) < 30
+    name = {"full": "full", "sampled": "sampled15", "popular": "popular7"}[protocol]
     for k in (5, 10):
         hits = ranks <= k
         assert result.metrics[f"hr@{k}/{name}"] == pytest.approx(hits.mean())
         gains = hits / np.log2(ranks + 1)
         assert result.metrics[f"ndcg@{k}/{name}"] == pytest.approx(gains.mean())
         assert result.metrics[f"mrr@{k}/{name}"] == pytest.approx((hits / ranks).mean())
+
+
+class ByHistory(Fixed):
+    """Scores by the number of items seen, and by the table's first rows."""
+
+    scores_by = "seen_item"
+
+    def item_scores(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        seen = tf.reduce_sum(tf.cast(batch["seen_item"] >= FIRST_ID, tf.int32), axis=1)
+        return tf.gather(self.table, seen)
+
+
+def test_held_out_users_are_ranked_after_their_fold_in(tmp_path: Path) -> None:
+    world = synthetic.SyntheticOptions(users=300, items=120, ratings=9_000, tastes=4, seed=3)
+    split = SplitOptions(method="held_out_users", validation_users=40, test_users=60)
+    prepare(synthetic.load(world), PrepareOptions(split=split), tmp_path / "data")
+    data = PreparedDataset(tmp_path / "data")
+    scorer = ByHistory(data)
+    result = evaluate(scorer, data, "test", 16, ("full",))
+    histories = data.read("histories", "test")
+    targets, seen = histories["item"], histories["seen_item"]
+    assert isinstance(targets, Ragged)
+    assert isinstance(seen, Ragged)
+    recalls = []
+    for user in range(60):
+        mine, past = (
+            part.values[part.offsets()[user] : part.offsets()[user + 1]] for part in (targets, seen)
+        )
+        if not len(mine):
+            continue
+        scores = scorer.table[(past >= FIRST_ID).sum()].copy()
+        scores[:FIRST_ID] = scores[past] = -np.inf
+        best = np.argsort(-scores)[:5]
+        recalls.append(np.isin(best, mine).sum() / min(5, len(mine)))
+    assert result.metrics["recall@5/foldin"] == pytest.approx(np.mean(recalls))
+    assert 0 < np.mean(recalls) < 1
+    assert result.cards["foldin"]["recall"] == "hits by targets or k, whichever is smaller"
+    with pytest.raises(InputError, match="only be scored by their items"):
+        RankingEvaluator(model_by_user(data), data, "test", EvaluationConfig(), ("full",))
+
+
+def model_by_user(data: PreparedDataset) -> Recommender:
+    return build_model(recipe("ncf", "tiny"), data)
 
 
 def test_the_batch_size_changes_nothing(synthetic_data: PreparedDataset) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.metrics import NAMES, ranking_metrics, target_ranks, tied_targets
+from trainers.ranking_metrics import NAMES, ranking_metrics, target_ranks, tied_targets
 
 MINUS = -np.inf
 

@@ -30,7 +30,7 @@ ONE = Communicator()
 def train(config: RunConfig, data: PreparedDataset, folder: Path) -> None:
     open_run_folder(folder, config, data, overwrite=False)
     with precision(config.trainer.mixed_precision):
-        model = build_model(config, data.schema)
+        model = build_model(config, data)
     Trainer(config, data, model, folder, ONE).train()
 
 
@@ -106,16 +106,16 @@ def test_pretrained_halves_must_fit_the_data_and_the_choice_of_epoch(
     base = variant("neumf")
     halves = {f"pretrained_{name}": str(tmp_path / name) for name in ("gmf", "mlp")}
     config = replace(base, model=replace(base.model, **halves))
-    adopt_pretrained(build_model(config, synthetic_data.schema), config, synthetic_data)
+    adopt_pretrained(build_model(config, synthetic_data), config, synthetic_data)
 
     world = synthetic.SyntheticOptions(users=400, items=200, ratings=12_000, tastes=4, seed=4)
     prepare(synthetic.load(world), PrepareOptions(seed=3), tmp_path / "other")
     other = PreparedDataset(tmp_path / "other")
     with pytest.raises(InputError, match="pretrained gmf must come from the same dataset"):
-        adopt_pretrained(build_model(config, other.schema), config, other)
+        adopt_pretrained(build_model(config, other), config, other)
 
     seen = variant("gmf", fit_on=("train", "validation"))
     train(seen, synthetic_data, tmp_path / "seen")
     leaky = replace(config, model=replace(config.model, pretrained_gmf=str(tmp_path / "seen")))
     with pytest.raises(InputError, match="must not have seen the split that chooses the epoch"):
-        adopt_pretrained(build_model(leaky, synthetic_data.schema), leaky, synthetic_data)
+        adopt_pretrained(build_model(leaky, synthetic_data), leaky, synthetic_data)

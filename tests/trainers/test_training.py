@@ -14,11 +14,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from configs.base import RunConfig
 from configs.overrides import apply_overrides
 from configs.registry import build_model, recipe
+from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.filters import FilterOptions
+from data.sources import synthetic
+from data.splits import SplitOptions
+from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers.checkpoints import Checkpoints, TrainState
+from trainers.closed_form import solve
 from trainers.loop import Trainer
+from trainers.ranking_evaluation import RankingEvaluator
+from trainers.result import Result
 from trainers.schedules import make_dense_optimizer
 from trainers.selection import find_monitor, judge
 
@@ -33,7 +41,7 @@ FAST = apply_overrides(
 def train(config: RunConfig, data: PreparedDataset, folder: Path) -> TrainState:
     """Trains in this process."""
     folder.mkdir(exist_ok=True)
-    model = build_model(config, data.schema)
+    model = build_model(config, data)
     return Trainer(config, data, model, folder, ONE).train()
 
 
@@ -95,11 +103,60 @@ def test_with_validation_trained_on_the_last_epoch_counts(
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
+def test_a_run_that_has_nothing_left_to_do_writes_no_checkpoint_again(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    config = apply_overrides(FAST, ["trainer.epochs=1"])
+    state = train(config, synthetic_data, tmp_path)
+    folder = tmp_path / "checkpoints" / f"step-{state.step:09d}"
+    before = folder.stat().st_ino
+    assert train(config, synthetic_data, tmp_path).step == state.step
+    assert folder.stat().st_ino == before
+
+
+def test_a_loss_wins_where_it_is_lower() -> None:
+    state = TrainState(step=5)
+    for step, value in ((5, 0.7), (9, 0.8), (12, 0.6)):
+        state.step = step
+        judge(state, "logloss", value)
+    assert (state.best_value, state.best_step, state.evaluations_since_best) == (0.6, 12, 0)
+
+
+def test_auto_monitors_what_suits_the_task() -> None:
+    assert find_monitor("auto", ["hr@10/full", "ndcg@10/full"]) == "ndcg@10/full"
+    assert find_monitor("auto", ["logloss", "auc"]) == "auc"
+    assert find_monitor("auto", ["ndcg@10/full", "ndcg@10/sampled99"]) == "ndcg@10/sampled99"
+
+
+def test_the_last_epoch_counts_where_no_evaluation_gave_a_number(
+    synthetic_data: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Result({MONITOR: float("nan")}, {})
+    monkeypatch.setattr(RankingEvaluator, "evaluate", lambda self: nothing)
+    state = train(apply_overrides(FAST, ["trainer.epochs=2"]), synthetic_data, tmp_path)
+    chosen = json.loads((tmp_path / "best.json").read_text())
+    assert chosen == {"checkpoint": f"step-{state.step:09d}", "chosen_by": "last epoch"}
+    assert (tmp_path / "checkpoints" / chosen["checkpoint"]).is_dir()
+
+
+def test_a_model_that_only_recommends_refuses_labels(tmp_path: Path) -> None:
+    world = synthetic.SyntheticOptions(users=60, items=60, ratings=1_000, tastes=4)
+    labelled = PrepareOptions(
+        filters=FilterOptions(label_threshold=3.0), split=SplitOptions(method="random")
+    )
+    prepare(synthetic.load(world), labelled, tmp_path / "data")
+    data, config = PreparedDataset(tmp_path / "data"), recipe("ease", "tiny")
+    model = build_model(config, data)
+    assert isinstance(model, ClosedForm)
+    with pytest.raises(InputError, match="'ease' recommends items and predicts no labels"):
+        solve(config, data, model, tmp_path, ONE)
+
+
 def test_a_value_that_is_not_finite_never_wins() -> None:
     state = TrainState(step=5)
-    judge(state, 0.3)
+    judge(state, "auc", 0.3)
     state.step = 9
-    judge(state, float("nan"))
+    judge(state, "auc", float("nan"))
     assert (state.best_value, state.best_step, state.evaluations_since_best) == (0.3, 5, 1)
 
 
@@ -116,7 +173,7 @@ def test_a_wrong_monitor_is_refused_before_the_first_step(
 ) -> None:
     config = apply_overrides(recipe("ncf", "tiny"), ["trainer.monitor=auc"])
     with pytest.raises(InputError, match="must be a metric"):
-        Trainer(config, synthetic_data, build_model(config, synthetic_data.schema), tmp_path, ONE)
+        Trainer(config, synthetic_data, build_model(config, synthetic_data), tmp_path, ONE)
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -129,7 +186,7 @@ def test_a_kill_while_a_checkpoint_is_replaced_loses_nothing(
     newest.rename(folder / f".{newest.name}.replaced-0123456789abcdef")
     for name in (newest.name, "step-000000007"):
         (folder / f".{name}.partial-0123456789abcdef").mkdir()
-    model = build_model(FAST, synthetic_data.schema)
+    model = build_model(FAST, synthetic_data)
     model.prepare_training(make_dense_optimizer(FAST.trainer, 10))
     state = Checkpoints(tmp_path / "run", keep=2).restore(model, ranks=1)
     assert state.step == int(newest.name.removeprefix("step-"))
@@ -139,7 +196,7 @@ def test_a_kill_while_a_checkpoint_is_replaced_loses_nothing(
 def test_another_number_of_ranks_cannot_go_on(
     overfitted: tuple[TrainState, Path], synthetic_data: PreparedDataset
 ) -> None:
-    model = build_model(FAST, synthetic_data.schema)
+    model = build_model(FAST, synthetic_data)
     model.prepare_training(make_dense_optimizer(FAST.trainer, 10))
     with pytest.raises(InputError, match=r"2, started with 1.*Start 1 ranks"):
         Checkpoints(overfitted[1], keep=2).restore(model, ranks=2)

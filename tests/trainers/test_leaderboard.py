@@ -1,0 +1,272 @@
+"""The comparison of finished runs: joined over seeds, sorted, refused where it would mislead."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.errors import InputError
+from trainers import leaderboard
+
+REPOSITORY = Path(__file__).parents[2]
+CARD = {"dataset": "movies", "split": "test", "users": 60, "candidates_sha256": "aa"}
+Values = dict[str, float | None]
+
+
+def write_run(
+    folder: Path,
+    metrics: Values | None,
+    *,
+    model: str = "ncf",
+    recipe: str = "default",
+    seed: int = 1,
+    settings: dict[str, Any] | None = None,
+    fit_on: tuple[str, ...] = ("train",),
+    best: Values | None = None,
+    cards: dict[str, dict[str, Any]] | None = None,
+    timings: Values | None = None,
+) -> Path:
+    """Writes a run folder as the trainer leaves it; without metrics, one that is not finished."""
+    folder.mkdir(parents=True)
+    config = {
+        "model_name": model,
+        "recipe": recipe,
+        "model": {"gmf_dim": 64, **(settings or {})},
+        "trainer": {"seed": seed, "epochs": 3, "fit_on": list(fit_on)},
+        "evaluation": {},
+        "data": {"folder": "/data", "name": "movies", "schema_sha256": "0123456789"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    if metrics is None:
+        return folder
+    results = {
+        "metrics": metrics,
+        "baseline": {"name": "popularity", "metrics": dict.fromkeys(metrics, 0.1)},
+        "best_reachable": best or {},
+        "protocol": cards or {"full": CARD},
+        "parameters": 12_345,
+        "timings": timings or {"train_seconds": 10.0 * seed, "examples_per_second": 5_000.0},
+    }
+    (folder / "metrics.json").write_text(json.dumps(results))
+    return folder
+
+
+def table(*folders: Path, metrics: str = "") -> list[list[str]]:
+    """Returns the printed lines, cut where columns end."""
+    text = leaderboard.leaderboard(folders, metrics.split(",") if metrics else [])
+    return [[cell.strip() for cell in line.split("  ") if cell] for line in text.splitlines()]
+
+
+def full(ndcg: float | None) -> Values:
+    return {"hr@10/full": 0.5, "ndcg@10/full": ndcg, "recall@10/full": 0.4}
+
+
+def test_seeds_are_one_line_with_mean_and_range(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / str(seed), full(value), seed=seed)
+        for seed, value in ((1, 0.2), (2, 0.26), (3, 0.23))
+    ]
+    head, line, baseline = table(*runs)
+    assert head == [
+        "model/recipe",
+        "hr@10/full",
+        "ndcg@10/full",
+        "parameters",
+        "train s",
+        "examples/s",
+        "seeds",
+    ]
+    values = ["0.5000", "0.2300 (0.2000-0.2600)", "12,345", "20.0", "5,000", "3"]
+    assert line == ["ncf/default", *values]
+    assert baseline == ["(popularity)", "0.1000", "0.1000", "-", "-", "-", "-"]
+
+
+def test_a_run_given_twice_counts_once(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", full(0.2))
+    assert table(run, run, tmp_path / "." / "run") == table(run)
+    assert table(run)[1][-1] == "1"
+
+
+def test_other_settings_are_other_lines_that_say_what_differs(tmp_path: Path) -> None:
+    small = write_run(tmp_path / "a", full(0.2), settings={"gmf_dim": 8})
+    large = write_run(tmp_path / "b", full(0.3), settings={"gmf_dim": 64})
+    other = write_run(tmp_path / "c", full(0.1), model="ease", settings={"gmf_dim": 1})
+    names = [line[0] for line in table(small, large, other)[1:4]]
+    assert names == ["ncf/default model.gmf_dim=64", "ncf/default model.gmf_dim=8", "ease/default"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "order"),
+    [
+        ("auc", (0.7, 0.9, 0.8), "bca"),
+        ("logloss", (0.7, 0.9, 0.8), "acb"),
+        ("normalised_entropy", (0.7, 0.9, 0.8), "acb"),
+        ("calibration", (0.7, 1.01, 1.2), "bca"),
+        ("auc", (None, 0.9, 0.8), "bca"),
+    ],
+)
+def test_the_first_metric_sorts_the_best_first(
+    tmp_path: Path, metric: str, values: tuple[float | None, ...], order: str
+) -> None:
+    cards = {"click": {"rows": 9}}
+    runs = [
+        write_run(tmp_path / recipe, {"accuracy": 0.5, metric: value}, recipe=recipe, cards=cards)
+        for recipe, value in zip("abc", values, strict=True)
+    ]
+    lines = table(*runs, metrics=f"{metric},accuracy")
+    assert [line[0] for line in lines[1:4]] == [f"ncf/{recipe}" for recipe in order]
+
+
+def test_equal_runs_go_by_the_next_metric(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / r, full(v), recipe=r) for r, v in zip("ab", (0.2, 0.3), strict=True)
+    ]
+    assert [line[0] for line in table(*runs)[1:3]] == ["ncf/b", "ncf/a"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "usual"),
+    [
+        ("sampled99", ["hr@10/sampled99", "ndcg@10/sampled99"]),
+        ("full", ["hr@10/full", "ndcg@10/full"]),
+        ("foldin", ["recall@20/foldin", "ndcg@100/foldin"]),
+        ("click", ["auc", "logloss", "normalised_entropy", "calibration", "accuracy"]),
+    ],
+)
+def test_each_protocol_shows_its_usual_metrics(
+    tmp_path: Path, protocol: str, usual: list[str]
+) -> None:
+    metrics: Values = {"mrr@5/" + protocol: 0.3, **dict.fromkeys(reversed(usual), 0.2)}
+    run = write_run(tmp_path / "run", metrics, cards={protocol: CARD})
+    assert table(run)[0][1:-4] == usual
+
+
+def test_the_best_reachable_is_shown_where_it_is_known(tmp_path: Path) -> None:
+    known = write_run(tmp_path / "run", full(0.2), best={"ndcg@10/full": 0.75})
+    assert table(known)[-1] == ["(best reachable)", "-", "0.7500", "-", "-", "-", "-"]
+    assert table(known, metrics="hr@10/full")[-1][0] == "(popularity)"
+
+
+def test_baselines_of_other_training_splits_are_other_lines(tmp_path: Path) -> None:
+    one = write_run(tmp_path / "a", full(0.2))
+    two = write_run(tmp_path / "b", full(0.3), fit_on=("train", "validation"))
+    names = [line[0] for line in table(one, two)[-2:]]
+    assert names == ["(popularity on train)", "(popularity on train+validation)"]
+
+
+def test_a_model_without_steps_has_no_speed(tmp_path: Path) -> None:
+    timings: Values = {"train_seconds": 2.0, "examples_per_second": 0.0}
+    run = write_run(tmp_path / "run", full(0.2), model="ease", timings=timings)
+    assert table(run)[1][-4:] == ["12,345", "2.0", "-", "1"]
+
+
+def test_a_metric_that_a_seed_lacks_is_not_averaged_over_the_others(tmp_path: Path) -> None:
+    one = write_run(tmp_path / "a", full(0.2), seed=1)
+    two = write_run(tmp_path / "b", full(None), seed=2)
+    assert table(one, two)[1][:3] == ["ncf/default", "0.5000", "-"]
+
+
+def test_unfinished_runs_are_named(tmp_path: Path) -> None:
+    done, cut = write_run(tmp_path / "a", full(0.2)), write_run(tmp_path / "b", None)
+    assert table(done, cut)[-1] == [f"Not finished, left out: {cut}"]
+    with pytest.raises(InputError, match=rf"one finished run .* Received: {cut}\."):
+        table(cut)
+    with pytest.raises(InputError, match=r"one finished run .* Received: none"):
+        table()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("dataset", "books"), ("candidates_sha256", "bb"), ("ties", "first")]
+)
+def test_different_protocol_cards_are_refused(tmp_path: Path, field: str, value: str) -> None:
+    one = write_run(tmp_path / "a", full(0.2))
+    other = write_run(tmp_path / "b", full(0.2), cards={"full": {**CARD, field: value}})
+    with pytest.raises(InputError) as error:
+        table(one, other)
+    values = f"Received: {CARD.get(field)!r} in {one} and {value!r} in {other}."
+    assert values in str(error.value)
+    assert f"At: protocol.full.{field} " in str(error.value)
+
+
+def test_runs_of_different_tasks_are_refused(tmp_path: Path) -> None:
+    ranking = write_run(tmp_path / "a", full(0.2))
+    click = write_run(tmp_path / "b", {"auc": 0.8}, cards={"click": {"rows": 9}})
+    with pytest.raises(InputError, match=r"\['full'\] in .*a and \['click'\] in .*b"):
+        table(ranking, click)
+
+
+def test_a_protocol_that_one_run_lacks_leaves_its_cells_empty(tmp_path: Path) -> None:
+    both = {"sampled99": CARD, "full": CARD}
+    one = write_run(tmp_path / "a", {**full(0.2), "hr@10/sampled99": 0.6}, recipe="a", cards=both)
+    two = write_run(tmp_path / "b", full(0.3), recipe="b")
+    head, first, second = table(one, two)[:3]
+    assert head[1:4] == ["hr@10/sampled99", "hr@10/full", "ndcg@10/full"]
+    assert first[:4] == ["ncf/a", "0.6000", "0.5000", "0.2000"]
+    assert second[:4] == ["ncf/b", "-", "0.5000", "0.3000"]
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", full(0.2))
+    with pytest.raises(InputError, match=r"Received: 'ndgc@10/full'.*'ndcg@10/full'"):
+        table(run, metrics="ndgc@10/full")
+    with pytest.raises(InputError, match="--metrics"):
+        table(write_run(tmp_path / "odd", {"mrr@3/full": 0.1}))
+
+
+def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", full(0.2))
+    (run / "metrics.json").write_text(json.dumps({"metrics": {}, "popularity": {}}))
+    with pytest.raises(InputError, match=r"no baseline, .*--mode=evaluate --model_dir="):
+        table(run)
+
+
+def test_markdown_and_csv_hold_the_table(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / str(seed), full(value), seed=seed)
+        for seed, value in ((1, 0.2), (2, 0.3))
+    ]
+    markdown, comma = tmp_path / "t.md", tmp_path / "t.csv"
+    leaderboard.leaderboard(runs, ["ndcg@10/full"], str(markdown), str(comma))
+    lines = table(*runs, metrics="ndcg@10/full")
+    shown = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in markdown.read_text().splitlines()
+    ]
+    assert [shown[0], *shown[2:]] == lines
+    assert set(shown[1]) == {"---", "---:"}
+    first, second = csv.DictReader(comma.read_text().splitlines())
+    assert first["model"] == "ncf/default"
+    assert float(first["ndcg@10/full"]) == pytest.approx(0.25)
+    assert (first["ndcg@10/full min"], first["ndcg@10/full max"]) == ("0.2", "0.3")
+    assert (first["parameters"], first["seeds"]) == ("12345", "2")
+    assert (second["model"], second["parameters"]) == ("(popularity)", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "t.csv", "t.md"]
+
+
+def test_the_command_prints_and_refuses(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", full(0.2))
+    flags = f"--markdown={tmp_path / 't.md'}"
+    command = [
+        *(sys.executable, "-m", "trainers.leaderboard", flags),
+        *(str(run), str(tmp_path / "none")),
+    ]
+    refused = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith("error: A run folder must hold a config.json")
+    done = subprocess.run(command[:-1], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split() == [
+        "ncf/default",
+        "0.5000",
+        "0.2000",
+        "12,345",
+        "10.0",
+        "5,000",
+        "1",
+    ]

@@ -1,0 +1,150 @@
+"""Compares finished runs in one table, the best first.
+
+  python -m trainers.leaderboard RUN RUN ...
+  python -m trainers.leaderboard runs/* --metrics=ndcg@10/full,hr@10/full
+  python -m trainers.leaderboard runs/* --markdown=results.md --csv=results.csv
+
+RUN is a --model_dir of trainers.run. Runs that differ only in their seed are one line: the mean,
+with the lowest and the highest in brackets. Lines in brackets are the baseline that was scored
+beside the runs and, where the data knows it, the best reachable score. The first metric sorts.
+
+Runs evaluated differently (another split, other candidates, other rules: their protocol cards in
+metrics.json differ) are refused, as their numbers cannot be compared.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+
+from absl import app, flags
+
+from data.atomic import write_text
+from data.errors import InputError
+from trainers.comparison import Line, Spread, choose_metrics, compare, references
+from trainers.finished_runs import check_protocols, read_runs
+
+EXIT_BAD_INPUT = 2
+_UNKNOWN = "-"
+
+_METRICS = flags.DEFINE_list(
+    "metrics", [], "Metrics to show, by name as in metrics.json; by default the protocol's usual."
+)
+_MARKDOWN = flags.DEFINE_string("markdown", None, "File to write the table to, as Markdown.")
+_CSV = flags.DEFINE_string("csv", None, "File to write the table to, with all digits, as CSV.")
+
+
+def cells(lines: Sequence[Line], metrics: Sequence[str]) -> list[list[str]]:
+    """Returns the table for people: the head, then a row for each line."""
+    head = ["model/recipe", *metrics, "parameters", "train s", "examples/s", "seeds"]
+    rows = [head]
+    for line in lines:
+        rows.append(
+            [
+                line.name,
+                *(_shown(line.metrics[name]) for name in metrics),
+                _number(line.parameters),
+                _UNKNOWN if line.train_seconds is None else f"{line.train_seconds:,.1f}",
+                _number(line.examples_per_second),
+                _number(line.seeds or None),
+            ]
+        )
+    return rows
+
+
+def _shown(spread: Spread | None) -> str:
+    if spread is None:
+        return _UNKNOWN
+    low, mean, high = (f"{v:.4f}" for v in (spread.low, spread.mean, spread.high))
+    return mean if low == high else f"{mean} ({low}-{high})"
+
+
+def _number(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def as_text(rows: Sequence[Sequence[str]]) -> str:
+    """Returns the table in aligned columns, names to the left and numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    )
+
+
+def as_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Returns the table in Markdown."""
+    rule = ["---", *["---:"] * (len(rows[0]) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
+
+
+def as_csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+    """Returns the table in CSV: numbers with all digits, nothing where unknown."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    of_metrics = [column for name in metrics for column in (name, f"{name} min", f"{name} max")]
+    numbers = ["parameters", "train_seconds", "examples_per_second", "seeds"]
+    writer.writerow(["model", *of_metrics, *numbers])
+    for line in lines:
+        spreads = [line.metrics[name] for name in metrics]
+        values = [v for s in spreads for v in ((s.mean, s.low, s.high) if s else (None,) * 3)]
+        writer.writerow([line.name, *values, *(getattr(line, number) for number in numbers)])
+    return text.getvalue()
+
+
+def leaderboard(
+    folders: Sequence[Path],
+    wanted: Sequence[str],
+    markdown: str | None = None,
+    comma_separated: str | None = None,
+) -> str:
+    """Compares runs.
+
+    Args:
+        folders: The run folders.
+        wanted: Metrics to show; the usual ones where empty.
+        markdown: File to write the table to as Markdown.
+        comma_separated: File to write the table to as CSV.
+
+    Returns:
+        The table for people, and which runs are not finished.
+
+    Raises:
+        InputError: No finished run, or runs that cannot be compared.
+    """
+    runs, unfinished = read_runs(folders)
+    if not runs:
+        raise InputError(
+            "At least one finished run must be given",
+            received=", ".join(map(str, unfinished)) or "none",
+            action="Finish one: run its training command again, or see --help",
+        )
+    check_protocols(runs)
+    metrics = choose_metrics(runs, wanted)
+    lines = [*compare(runs, metrics), *references(runs, metrics)]
+    rows = cells(lines, metrics)
+    if markdown:
+        write_text(Path(markdown), as_markdown(rows))
+    if comma_separated:
+        write_text(Path(comma_separated), as_csv(lines, metrics))
+    notes = [f"Not finished, left out: {folder}" for folder in unfinished]
+    return "\n".join([as_text(rows), *notes])
+
+
+def main(argv: list[str]) -> None:
+    """Parses and calls."""
+    try:
+        folders = [Path(folder) for folder in argv[1:]]
+        print(leaderboard(folders, _METRICS.value, _MARKDOWN.value, _CSV.value))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+if __name__ == "__main__":
+    app.run(main)
