@@ -1,12 +1,14 @@
-"""Asks a served model for recommendations over REST: TF Serving's or the local server.
+"""Asks a served model over REST, TF Serving's or the local server.
 
 python -m serving.client --url=http://127.0.0.1:8501 --model_name=ncf --users=5,17 --k=5
+python -m serving.client --model_name=wide_deep --features='{"age": [39], "sex": ["Female"]}'
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,9 +83,30 @@ class Client:
         listed = [Recommendation(item, score) for item, score in pairs if item not in ("", -1)]
         return Answer(listed, bool(outputs["is_popular"][0]))
 
+    def score(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Scores pairs of a user and an item, or rows of raw features.
+
+        Args:
+            inputs: By name, a value for each row; NaN for a missing number.
+
+        Returns:
+            `logit` and, where the model has them, `probability` and `is_known`, for each row.
+
+        Raises:
+            InputError: The server's error.
+        """
+        columns = {name: list(values) for name, values in inputs.items()}
+        return self._predict({"signature_name": "score", "inputs": columns})
+
     def _nobody(self) -> RawId:
         """Returns the padding of users, whose type the server knows."""
         metadata = self._call("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
+        if "recommend" not in metadata:
+            raise InputError(
+                "The model must have the signature recommend",
+                received=", ".join(sorted(metadata)),
+                where=self._model_url,
+            )
         is_text = metadata["recommend"]["inputs"]["user"]["dtype"] == "DT_STRING"
         return "" if is_text else -1
 
@@ -93,7 +116,9 @@ class Client:
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
             url = f"{self._model_url}{path}"
-            answer = self._session.request(method, url, json=body, timeout=self._timeout)
+            # Not by `json=`, which refuses NaN, a missing number.
+            data = None if body is None else json.dumps(body)
+            answer = self._session.request(method, url, data=data, timeout=self._timeout)
             content = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise InputError(
@@ -122,19 +147,46 @@ def _integer(text: str) -> int:
         ) from error
 
 
+def _features(text: str) -> dict[str, list[Any]]:
+    try:
+        features = json.loads(text)
+    except ValueError as error:
+        raise InputError("--features must be JSON", received=error) from error
+    if isinstance(features, dict) and all(isinstance(v, list) for v in features.values()):
+        return features
+    raise InputError(
+        "--features must hold a list of values by name", received=text, action='As {"age": [39]}'
+    )
+
+
+def _print_recommendations(client: Client, texts: Sequence[str], k: int, text_ids: bool) -> None:
+    for text in texts:
+        user = text if text_ids else _integer(text)
+        answer = client.recommend(user, k)
+        shown = "  ".join(f"{r.item} ({r.score:.2f})" for r in answer.recommendations)
+        note = "  [unknown user: popular items]" if answer.is_popular else ""
+        print(f"user {user}: {shown}{note}")
+
+
+def _print_scores(client: Client, features: Mapping[str, Sequence[Any]]) -> None:
+    answer = client.score(features)
+    for row in range(len(answer["logit"])):
+        shown = [f"{n} {answer[n][row]:.4f}" for n in ("probability", "logit") if n in answer]
+        print(f"row {row + 1}: {', '.join(shown)}")
+
+
 def main(argv: list[str]) -> None:
-    """Asks for each user and prints a table."""
+    """Asks for each user or row and prints a table."""
     values = flags.FLAGS
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
     client = Client(values.url, values.model_name)
     try:
-        for text in values.users:
-            user = text if values.text_ids else _integer(text)
-            answer = client.recommend(user, values.k)
-            shown = "  ".join(f"{r.item} ({r.score:.2f})" for r in answer.recommendations)
-            note = "  [unknown user: popular items]" if answer.is_popular else ""
-            print(f"user {user}: {shown}{note}")
+        if not values.users and not values.features:
+            raise InputError("--users or --features must be given", action="See --help")
+        _print_recommendations(client, values.users or [], values.k, values.text_ids)
+        if values.features:
+            _print_scores(client, _features(values.features))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -143,7 +195,8 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("url", "http://127.0.0.1:8501", "The server.")
     flags.DEFINE_string("model_name", "ncf", "The model's name there.")
-    flags.DEFINE_list("users", None, "Raw user ids, by comma.", required=True)
+    flags.DEFINE_list("users", None, "Raw user ids to recommend to, by comma.")
     flags.DEFINE_bool("text_ids", False, "Whether user ids are text and not integers.")
     flags.DEFINE_integer("k", 10, "Items for each user.", lower_bound=1)
+    flags.DEFINE_string("features", None, "Rows to score: JSON, a list of values by input.")
     app.run(main)

@@ -5,15 +5,18 @@
 Writes EXPORT/<version>, whole or not at all: before it is published, a clean process must give
 the trainer's scores with it. Signatures (`saved_model_cli show --dir EXPORT/1 --all`):
 
-  recommend_user   user, k -> items, scores, is_popular, unknown_share (also the default)
+  recommend_user   user, k -> items, scores, is_popular, unknown_share
   recommend        user, history, exclude, k, exclude_seen -> the same
-  score            user, item -> probability, logit, is_known
+  score            user, item, or the raw features of a row -> logit, probability, is_known
+
+The first of them that the model and its data can answer is the default.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -28,17 +31,13 @@ from absl import app, flags, logging
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.runs import TrainedRun, config_to_json, load_run, schema_sha256
 from data.atomic import atomic_folder, write_json
-from data.dataset import Positives, PreparedDataset
 from data.errors import InputError
-from data.schema import FIRST_ID
+from serving.graph import ServingGraph
 from serving.model_manager import version_folders
-from serving.recommend import NO_SCORE, RecommendGraph
+from serving.sample import raw_rows, trainer_answers
 
 EXIT_BAD_INPUT = 2
 CARD_FILE = "assets.extra/model_card.json"
-_VERIFIED_USERS = 1_000
-_VERIFIED_ITEMS = 50
-_CHUNK = 100  # users scored on all items at once
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder of a finished run.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder that holds the version folders.")
@@ -63,13 +62,18 @@ def export(run: TrainedRun, export_dir: Path, version: int | None = None) -> Pat
             received=target,
             action="Leave --version out to take the next",
         )
-    graph = RecommendGraph(run)
     with atomic_folder(target) as partial:
-        tf.saved_model.save(graph, str(partial), signatures=graph.signatures())
-        (partial / CARD_FILE).parent.mkdir(exist_ok=True)
-        write_json(partial / CARD_FILE, model_card(run))
+        write_version(run, partial)
         _verify(run, partial)
     return target
+
+
+def write_version(run: TrainedRun, folder: Path) -> None:
+    """Writes the SavedModel and its card, unchecked."""
+    graph = ServingGraph(run)
+    tf.saved_model.save(graph, str(folder), signatures=graph.signatures())
+    (folder / CARD_FILE).parent.mkdir(exist_ok=True)
+    write_json(folder / CARD_FILE, model_card(run))
 
 
 def model_card(run: TrainedRun) -> dict[str, object]:
@@ -84,10 +88,20 @@ def model_card(run: TrainedRun) -> dict[str, object]:
     }
 
 
+def example(run: TrainedRun) -> str:
+    """Returns the flags with which `serving.client` asks for a user or row of the data."""
+    if run.model.recommends:
+        user = run.data.raw_ids("user")[0]
+        text_ids = " --text_ids" if isinstance(user, str) else ""
+        return f"--users={shlex.quote(str(user))}{text_ids}"
+    row = {name: values.tolist() for name, values in raw_rows(run, 1).items()}
+    return f"--features={shlex.quote(json.dumps(row, default=bytes.decode))}"
+
+
 def _verify(run: TrainedRun, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         sample = Path(scratch, "sample.npz")
-        np.savez(sample, **_sample(run))  # type: ignore[arg-type]
+        np.savez(sample, **trainer_answers(run))  # type: ignore[arg-type]
         command = [sys.executable, "-m", "serving.verify", str(folder.resolve()), str(sample)]
         done = subprocess.run(
             command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
@@ -99,49 +113,6 @@ def _verify(run: TrainedRun, folder: Path) -> None:
             where=folder,
             action="Nothing was published; please report this with the run's config.json",
         )
-
-
-def _sample(run: TrainedRun) -> dict[str, np.ndarray]:
-    """Returns what the trainer's model answers for some users."""
-    known = len(run.data.raw_ids("user"))
-    users = np.unique(np.linspace(0, known - 1, min(known, _VERIFIED_USERS)).astype(np.int32))
-    items = _spread_items(run.data, len(users))
-    seen = run.data.positives(list(run.data.schema.view("histories").splits))
-    chunks = [slice(start, start + _CHUNK) for start in range(0, len(users), _CHUNK)]
-    answers = [_answers(run, seen, users[part], items[part]) for part in chunks]
-    bounds = [slice(*seen.starts[u + FIRST_ID : u + FIRST_ID + 2]) for u in users]
-    raw_users, raw_items = _bytes(run.data.raw_ids("user")), _bytes(run.data.raw_ids("item"))
-    flat = np.concatenate([seen.items[bound] for bound in bounds])
-    return {
-        "users": raw_users[users],
-        "scores": np.concatenate([best for best, _ in answers]),
-        "score_items": raw_items[items],
-        "logits": np.concatenate([logits for _, logits in answers]),
-        "seen": raw_items[flat - FIRST_ID],
-        "seen_lengths": np.array([bound.stop - bound.start for bound in bounds]),
-    }
-
-
-def _answers(
-    run: TrainedRun, seen: Positives, users: np.ndarray, items: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the best scores of items not seen (users, n), and logits of the items (users,)."""
-    scores = run.model.item_scores({"user": tf.constant(users + FIRST_ID)}).numpy()
-    logits = np.take_along_axis(scores, items[:, None] + FIRST_ID, axis=1)[:, 0]
-    scores[:, :FIRST_ID] = -np.inf
-    for row, user in enumerate(users + FIRST_ID):
-        scores[row, seen.items[slice(*seen.starts[user : user + 2])]] = -np.inf
-    best = -np.sort(-scores, axis=1)[:, :_VERIFIED_ITEMS]
-    return np.where(np.isneginf(best), NO_SCORE, best), logits
-
-
-def _spread_items(data: PreparedDataset, count: int) -> np.ndarray:
-    return (np.arange(count) * 7919) % len(data.raw_ids("item"))
-
-
-def _bytes(raw: np.ndarray) -> np.ndarray:
-    """Returns text as UTF-8 bytes, as TensorFlow holds it; integers as they are."""
-    return np.char.encode(raw, "utf-8") if raw.dtype.kind == "U" else raw
 
 
 def main(argv: list[str]) -> None:
@@ -158,11 +129,13 @@ def main(argv: list[str]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
+    name = run.config.model_name
     print(f"Exported to {target}; a clean process gave the trainer's scores")
     print(
-        f"Next: python -m serving.local_server --model_name={run.config.model_name} "
-        f"--model_base_path={target.parent}"
+        f"Next: python -m serving.local_server --model_name={name} "
+        f"--model_base_path={shlex.quote(str(target.parent))}"
     )
+    print(f"Then: python -m serving.client --model_name={name} {example(run)}")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
   python -m serving.verify EXPORT/1 SAMPLE.npz
 
-The sample holds what the trainer's model answers; see `serving.export`. Exits with 1 and says what
+The sample holds what the trainer's model answers; see `serving.sample`. Exits with 1 and says what
 differs where the export answers otherwise.
+
+Legend: U users, n items of a list.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,46 +19,106 @@ import tensorflow as tf
 
 CHUNK = 100  # users asked at once
 TOLERANCE = 1e-5  # of scores, relative to the larger of 1 and the score
+SCORED = "score:"  # before the names of the inputs of `score` in a sample
+
+Sample = Mapping[str, np.ndarray]
+# Items and scores (rows, k) for some rows of the sample, and k.
+Ask = Callable[[slice, int], Mapping[str, tf.Tensor]]
 
 
-def differences(path: str, sample: Mapping[str, np.ndarray]) -> list[str]:
+def differences(path: str, sample: Sample) -> list[str]:
     """Returns what the SavedModel answers differently, in words; empty where nothing."""
-    signatures = tf.saved_model.load(path).signatures
-    users, expected = sample["users"], sample["scores"]
-    items, scores, again_scored = _recommended(signatures, users, expected.shape[1])
+    loaded = tf.saved_model.load(path)
     found = []
-    if not _close(scores, expected):
-        worst = float(np.abs(scores.astype(np.float64) - expected).max())
-        found.append(f"recommend_user: scores differ by up to {worst:g}")
-    filled = scores > np.finfo(np.float32).min
-    if not _close(again_scored[filled], scores[filled]):
-        found.append("recommend_user: items have other scores than `score` gives them")
-    pair = signatures["score"](user=tf.constant(users), item=tf.constant(sample["score_items"]))
-    if not _close(pair["logit"].numpy(), sample["logits"]):
-        found.append("score: logits differ")
-    seen = np.split(sample["seen"], np.cumsum(sample["seen_lengths"])[:-1])
-    for user, shown, past in zip(users, items, seen, strict=True):
-        again = np.intersect1d(shown, past)
-        if len(again):
-            found.append(f"recommend_user: user {user!r} is shown item {again[0]!r} again")
-            break
+    if "user" in sample:
+        found += _of_users(loaded.signatures, sample)
+    if "history" in sample:
+        found += _of_histories(loaded.signatures, sample)
+    if "logit" in sample:
+        inputs = {k.removeprefix(SCORED): v for k, v in sample.items() if k.startswith(SCORED)}
+        tensors = {name: tf.constant(values) for name, values in inputs.items()}
+        if not _close(loaded.signatures["score"](**tensors)["logit"].numpy(), sample["logit"]):
+            found.append("score: logits differ")
     return found
 
 
-def _recommended(
-    signatures: Mapping[str, Any], users: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns items and scores (users, k), and the same items' scores by the signature `score`."""
-    items, scores, again_scored = [], [], []
-    for start in range(0, len(users), CHUNK):
-        part = tf.constant(users[start : start + CHUNK])
-        answer = signatures["recommend_user"](user=part, k=tf.fill([len(part)], k))
-        pairs = {"user": tf.repeat(part, k), "item": tf.reshape(answer["items"], [-1])}
-        logits = signatures["score"](**pairs)["logit"]
-        items.append(answer["items"].numpy())
-        scores.append(answer["scores"].numpy())
-        again_scored.append(logits.numpy().reshape(-1, k))
-    return np.concatenate(items), np.concatenate(scores), np.concatenate(again_scored)
+def _of_users(signatures: Mapping[str, Any], sample: Sample) -> list[str]:
+    users, items, scores = sample["user"], sample["items"], sample["scores"]
+
+    def ask(part: slice, k: int) -> Mapping[str, tf.Tensor]:
+        asked = tf.constant(users[part])
+        return signatures["recommend_user"](user=asked, k=tf.fill([len(asked)], k))
+
+    found = _differing("recommend_user", ask, sample)
+    half = items.shape[1] // 2
+    some, rest = slice(0, CHUNK), slice(half, None)
+    if half and not found:
+        nothing, excluded = items[some, :0], items[some, :half]
+        without = _recommend(signatures, users, nothing, excluded)
+        expected = {"items": items[some, rest], "scores": scores[some, rest]}
+        past = np.split(sample["seen"], np.cumsum(sample["seen_lengths"]))[: len(excluded)]
+        hidden = [np.concatenate(both) for both in zip(past, excluded, strict=True)]
+        lengths = np.array([len(row) for row in hidden])
+        expected |= {"seen": np.concatenate(hidden), "seen_lengths": lengths}
+        found = _differing("recommend with items to exclude", without, expected)
+    return found
+
+
+def _of_histories(signatures: Mapping[str, Any], sample: Sample) -> list[str]:
+    history, prefix = sample["history"], "history_"
+    user_type = signatures["recommend"].structured_input_signature[1]["user"].dtype
+    nobody = np.full(len(history), b"" if user_type == tf.string else -1)
+    ask = _recommend(signatures, nobody, history, history[:, :0])
+    mine = {k.removeprefix(prefix): v for k, v in sample.items() if k.startswith(prefix)}
+    return _differing("recommend with histories", ask, mine)
+
+
+def _recommend(
+    signatures: Mapping[str, Any], users: np.ndarray, history: np.ndarray, exclude: np.ndarray
+) -> Ask:
+    def ask(part: slice, k: int) -> Mapping[str, tf.Tensor]:
+        rows = len(users[part])
+        return signatures["recommend"](
+            user=tf.constant(users[part]),
+            history=tf.constant(history[part]),
+            exclude=tf.constant(exclude[part]),
+            k=tf.fill([rows], k),
+            exclude_seen=tf.ones([rows], tf.bool),
+        )
+
+    return ask
+
+
+def _differing(name: str, ask: Ask, expected: Sample) -> list[str]:
+    """Returns how answers differ from `items` and `scores`, or that they show what was `seen`."""
+    count, k = expected["scores"].shape
+    seen = np.split(expected["seen"], np.cumsum(expected["seen_lengths"])[:-1])
+    for start in range(0, count, CHUNK):
+        part = slice(start, min(start + CHUNK, count))
+        answer = ask(part, k)
+        items, scores = np.array(answer["items"].numpy().tolist()), answer["scores"].numpy()
+        wanted, wanted_scores = expected["items"][part], expected["scores"][part]
+        if not _close(scores, wanted_scores):
+            worst = float(np.abs(scores.astype(np.float64) - wanted_scores).max())
+            return [f"{name}: scores differ by up to {worst:g}"]
+        filled = scores > np.finfo(np.float32).min
+        for shown, real, past in zip(items, filled, seen[part], strict=True):
+            again = np.intersect1d(shown[real], past)
+            if len(again):
+                return [f"{name}: item {again[0]!r} is shown, which was seen or excluded"]
+        if not _close(_scores_of(items, wanted, wanted_scores)[filled], scores[filled]):
+            return [f"{name}: items have other scores than the trainer gives them"]
+    return []
+
+
+def _scores_of(items: np.ndarray, wanted: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Returns the trainer's scores (U, n) of items (U, n).
+
+    Of equal items the export may show others: one that is not listed can but equal the last.
+    """
+    same = items[:, :, None] == wanted[:, None, :]  # (U, n, n)
+    place = np.where(same.any(axis=2), same.argmax(axis=2), wanted.shape[1] - 1)
+    return np.take_along_axis(scores, place, axis=1)
 
 
 def _close(found: np.ndarray, expected: np.ndarray) -> bool:
@@ -67,8 +129,8 @@ def _close(found: np.ndarray, expected: np.ndarray) -> bool:
 
 def main() -> int:
     """Compares, and prints what differs."""
-    with np.load(sys.argv[2], allow_pickle=False) as sample:
-        found = differences(sys.argv[1], sample)
+    with np.load(sys.argv[2], allow_pickle=False) as stored:
+        found = differences(sys.argv[1], dict(stored))
     for line in found:
         print(line, file=sys.stderr)
     return 1 if found else 0

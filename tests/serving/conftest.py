@@ -9,8 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 import tensorflow as tf
 from aiohttp import web
@@ -26,9 +30,12 @@ from configs.runs import (
     schema_sha256,
 )
 from data.atomic import write_json
+from data.click_rows import ClickOptions, prepare_clicks
+from data.click_table import ClickTable
 from data.dataset import PreparedDataset
+from models.closed_form import ClosedForm
 from models.saving import save_weights
-from serving.export import export
+from serving.export import export, write_version
 from serving.model_manager import ModelManager
 from serving.rest import RestOptions, make_app
 
@@ -131,13 +138,26 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
-def save_run(data: PreparedDataset, folder: Path, variant: str) -> Path:
-    """Writes a finished run of random weights, wide enough that no two scores are equal."""
-    base = recipe("ncf", "tiny")
-    config = replace(base, model=replace(base.model, variant=variant, stddev=0.5))
+def save_run(data: PreparedDataset, folder: Path, name: str, **model: Any) -> Path:
+    """Writes a finished run of random weights, wide enough that no two scores are equal.
+
+    Args:
+        data: The dataset.
+        folder: The run folder to write.
+        name: The model's name.
+        model: Settings of the model other than those of its tiny recipe.
+    """
+    base = recipe(name, "tiny")
+    config = replace(base, model=replace(base.model, **model))
+    built = build_model(config, data)
+    if isinstance(built, ClosedForm):
+        built.solve(data, ("train",))
+    else:
+        for number, weights in enumerate(built.parameters()):
+            weights.assign_add(0.3 * tf.random.stateless_normal(weights.shape, [number, 0]))
     checkpoint = folder / CHECKPOINTS / "step-000000001"
     checkpoint.mkdir(parents=True)
-    save_weights(build_model(config, data.schema), checkpoint)
+    save_weights(built, checkpoint)
     write_json(folder / BEST_FILE, {"checkpoint": checkpoint.name, "chosen_by": "a test"})
     place = {"folder": str(data.folder), "schema_sha256": schema_sha256(data)}
     write_json(folder / CONFIG_FILE, {**config_to_json(config), "data": place})
@@ -152,26 +172,95 @@ class Exported:
     run: TrainedRun
     path: Path
 
+    @cached_property
+    def signatures(self) -> dict[str, Any]:
+        """The signatures by name, and the loaded object, which keeps their variables alive."""
+        loaded = tf.saved_model.load(str(self.path))
+        return {"loaded": loaded, **loaded.signatures}
+
+
+ExportOf = Callable[[str], Exported]
+
+
+def write_export(data: PreparedDataset, folder: Path, name: str, **model: Any) -> Exported:
+    """Exports a run of random weights without the check in another process, which takes long."""
+    run = load_run(save_run(data, folder / "run", name, **model))
+    write_version(run, folder / "export" / "1")
+    return Exported(run, folder / "export" / "1")
+
 
 @pytest.fixture(scope="session")
 def neumf(synthetic_data: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """NeuMF on integer ids, exported by the function."""
     folder = tmp_path_factory.mktemp("neumf")
-    run = load_run(save_run(synthetic_data, folder / "run", "neumf"))
+    run = load_run(save_run(synthetic_data, folder / "run", "ncf"))
     return Exported(run, export(run, folder / "export"))
 
 
 @pytest.fixture(scope="session")
-def mf_text(
+def bert_text(
     checkerboard_data: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> Exported:
-    """MF on text ids, exported by the command as version 7."""
-    folder = tmp_path_factory.mktemp("mf_text")
-    run = load_run(save_run(checkerboard_data, folder / "run", "mf"))
+    """BERT4Rec on text ids, exported by the command as version 7."""
+    folder = tmp_path_factory.mktemp("bert_text")
+    run = load_run(save_run(checkerboard_data, folder / "run", "bert4rec"))
     flags = [f"--model_dir={folder / 'run'}", f"--export_dir={folder / 'export'}", "--version=7"]
     done = run_module("serving.export", *flags)
     assert done.returncode == 0, done.stderr
+    assert "Then: python -m serving.client --model_name=bert4rec --users=u0 --text_ids" in (
+        done.stdout
+    )
     return Exported(run, folder / "export" / "7")
+
+
+@pytest.fixture(scope="session")
+def census_frame() -> pl.DataFrame:
+    """Labelled rows in which -1, which pads requests, is a value, and some values are missing."""
+    rng, rows = np.random.default_rng(0), 400
+    work = [None if n == 4 else ["a", "b", "d", "c"][n] for n in rng.integers(0, 5, rows)]
+    code = [None if n == 3 else n for n in rng.integers(-1, 4, rows).tolist()]
+    ages = [None if n % 7 == 0 else float(n) for n in rng.integers(18, 80, rows)]
+    return pl.DataFrame(
+        {
+            "label": pl.Series(rng.integers(0, 2, rows), dtype=pl.Float32),
+            "age": pl.Series(ages, dtype=pl.Float32),
+            "hours": pl.Series(rng.integers(0, 60, rows), dtype=pl.Float32),
+            "work": work,
+            "code": pl.Series([3 if n == 2 else n for n in code], dtype=pl.Int64),
+            "rare": [f"r{n}" for n in range(rows)],
+            "split": rng.choice(["train", "validation", "test"], rows).tolist(),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def census(census_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Wide&Deep on rows without users and items, exported by the function."""
+    folder = tmp_path_factory.mktemp("census")
+    table = ClickTable("census", census_frame, defaults={"age": 30.0})
+    prepare_clicks(table, ClickOptions(min_category_count=2), folder / "data")
+    settings = {"crosses": ("work*code",), "buckets": 4, "exclude": ("hours",)}
+    data = PreparedDataset(folder / "data")
+    run = load_run(save_run(data, folder / "run", "wide_deep", **settings))
+    return Exported(run, export(run, folder / "export"))
+
+
+@pytest.fixture(scope="session")
+def export_of(
+    neumf: Exported,
+    bert_text: Exported,
+    synthetic_data: PreparedDataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ExportOf:
+    """Returns a function that exports a model by name: on integer ids, or text for `bert_text`."""
+    done = {"ncf": neumf, "bert_text": bert_text}
+
+    def find(name: str) -> Exported:
+        if name not in done:
+            done[name] = write_export(synthetic_data, tmp_path_factory.mktemp(name), name)
+        return done[name]
+
+    return find
 
 
 def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -181,6 +270,6 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Exported, Serve, run_module, save_run
+from conftest import Exported, Serve, run_module, write_export
 
-from configs.runs import load_run
 from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.interactions import Interactions
 from serving.client import Client
-from serving.export import export
+from serving.export import example
 
 STRANGER = 10**9
 
 
 @pytest.fixture(scope="module")
-def url(serve: Serve, neumf: Exported, mf_text: Exported) -> str:
-    return serve({"ncf": neumf.path.parent, "text": mf_text.path.parent})
+def url(serve: Serve, neumf: Exported, bert_text: Exported, census: Exported) -> str:
+    exports = {"ncf": neumf, "text": bert_text, "census": census}
+    return serve({name: exported.path.parent for name, exported in exports.items()})
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +37,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     events = pl.DataFrame(pairs, schema=["user", "item"], orient="row")
     events = events.with_columns(time=pl.int_range(pl.len()))
     prepare(Interactions("mixed", events), PrepareOptions(negatives=3), folder / "data")
-    run = load_run(save_run(PreparedDataset(folder / "data"), folder / "run", "mf"))
-    return export(run, folder / "export").parent
+    return write_export(PreparedDataset(folder / "data"), folder, "ncf", variant="mf").path.parent
 
 
 def test_known_user(url: str, neumf: Exported) -> None:
@@ -108,6 +110,43 @@ def test_command_prints_a_table_and_marks_strangers(url: str, neumf: Exported) -
     assert "unknown user" not in known
     assert stranger.startswith(f"user {STRANGER}: ")
     assert stranger.endswith("[unknown user: popular items]")
+
+
+def test_score_of_pairs_and_of_rows(url: str, neumf: Exported, census: Exported) -> None:
+    user, item = (int(neumf.run.data.raw_ids(f)[0]) for f in ("user", "item"))
+    answer = Client(url, "ncf").score({"user": [user, STRANGER], "item": [item, item]})
+    assert answer["is_known"] == [True, False]
+    rows: dict[str, list[Any]] = {"work": ["a", "b"], "code": [3, -1], "rare": ["x", "y"]}
+    answer = Client(url, "census").score({"age": [float("nan"), 20], **rows})
+    again = Client(url, "census").score({"age": [30.0, 20.0], **rows})
+    assert answer == again
+    assert len(set(answer["probability"])) == 2
+
+
+def test_model_without_users_recommends_nothing(url: str) -> None:
+    with pytest.raises(InputError, match="must have the signature recommend"):
+        Client(url, "census").recommend(history=[1])
+
+
+def test_flags_that_the_export_prints_are_answered(url: str, census: Exported) -> None:
+    flags = [f"--url={url}", "--model_name=census", *shlex.split(example(census.run))]
+    done = run_module("serving.client", *flags)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"row 1: probability 0\.\d{4}, logit -?\d+\.\d{4}\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--users or --features must be given"),
+        (["--features={"], "--features must be JSON"),
+        (['--features={"age": 39}'], "--features must hold a list of values by name"),
+    ],
+)
+def test_command_names_wrong_flags(flags: list[str], message: str) -> None:
+    done = run_module("serving.client", *flags)
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 def test_command_with_a_text_id_names_the_flag() -> None:

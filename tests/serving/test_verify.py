@@ -9,13 +9,15 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
+from answers import model_scores, pasts, ranked
 from conftest import Exported, run_module
 
 from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.interactions import Interactions
-from serving.recommend import RawIds
+from serving.raw_ids import RawIds
+from serving.sample import trainer_answers
 from serving.verify import differences
 
 Sample = dict[str, np.ndarray]
@@ -25,33 +27,42 @@ K = 5
 @pytest.fixture
 def sample(neumf: Exported) -> Sample:
     """What the model answers for three users who are said to have seen nothing new."""
-    data, model = neumf.run.data, neumf.run.model
-    seen = data.positives(list(data.schema.view("histories").splits))
-    scores = model.item_scores({"user": tf.constant([2, 3, 4])}).numpy()
-    logits = scores[:, 2].copy()
-    scores[:, :2] = -np.inf
-    for row in range(3):
-        scores[row, seen.items[seen.starts[row + 2] : seen.starts[row + 3]]] = -np.inf
+    data = neumf.run.data
+    scores = model_scores(neumf, [2, 3, 4])
+    best = np.stack(
+        [ranked(of_user, set(pasts(neumf)[n + 2]))[:K] for n, of_user in enumerate(scores)]
+    )
+    users = data.raw_ids("user")[:3]
     return {
-        "users": data.raw_ids("user")[:3],
-        "scores": -np.sort(-scores, axis=1)[:, :K],
-        "score_items": np.repeat(data.raw_ids("item")[:1], 3),
-        "logits": logits,
+        "user": users,
+        "items": data.raw_ids("item")[best - 2],
+        "scores": np.take_along_axis(scores, best, axis=1),
         "seen": np.array([], np.int64),
         "seen_lengths": np.zeros(3, np.int64),
+        "score:user": users,
+        "score:item": np.repeat(data.raw_ids("item")[:1], 3),
+        "logit": scores[:, 2].copy(),
     }
 
 
-def _other_scores(sample: Sample, best: int) -> None:
+def _other_scores(sample: Sample) -> None:
     sample["scores"][1, 3] -= 1e-3
 
 
-def _other_logits(sample: Sample, best: int) -> None:
-    sample["logits"][2] += 1e-3
+def _other_items(sample: Sample) -> None:
+    sample["items"][1, [0, 3]] = sample["items"][1, [3, 0]]
 
 
-def _seen_item(sample: Sample, best: int) -> None:
-    sample["seen"], sample["seen_lengths"] = np.array([best]), np.array([1, 0, 0])
+def _another_item(sample: Sample) -> None:
+    sample["items"][1, 0] = -7
+
+
+def _other_logits(sample: Sample) -> None:
+    sample["logit"][2] += 1e-3
+
+
+def _seen_item(sample: Sample) -> None:
+    sample["seen"], sample["seen_lengths"] = sample["items"][2, :1], np.array([0, 0, 1])
 
 
 def test_same_answers_are_no_difference(neumf: Exported, sample: Sample) -> None:
@@ -62,60 +73,64 @@ def test_same_answers_are_no_difference(neumf: Exported, sample: Sample) -> None
     ("change", "message"),
     [
         (_other_scores, "recommend_user: scores differ by up to 0.00"),
+        (_other_items, "recommend_user: items have other scores than the trainer gives them"),
+        (_another_item, "recommend_user: items have other scores than the trainer gives them"),
         (_other_logits, "score: logits differ"),
-        (_seen_item, "is shown item"),
+        (_seen_item, "is shown, which was seen or excluded"),
     ],
 )
 def test_difference_is_named(
-    change: Callable[[Sample, int], None], message: str, neumf: Exported, sample: Sample
+    change: Callable[[Sample], None], message: str, neumf: Exported, sample: Sample
 ) -> None:
-    loaded = tf.saved_model.load(str(neumf.path))
-    answer = loaded.signatures["recommend_user"](
-        user=tf.constant(sample["users"]), k=tf.fill([3], K)
-    )
-    change(sample, int(answer["items"][0, 0]))
+    change(sample)
     found = differences(str(neumf.path), sample)
     assert len(found) == 1
     assert message in found[0]
 
 
-class _Swapped(tf.Module):
-    """Returns right scores with the wrong items."""
+def test_equal_scores_may_be_of_other_items(neumf: Exported, sample: Sample) -> None:
+    """The last place of a list may go to any of several items with the same score."""
+    sample["items"][:, -1] = -7
+    assert differences(str(neumf.path), sample) == []
 
-    def __init__(self, path: Path) -> None:
+
+class _Wrapped(tf.Module):
+    """An export whose `recommend` forgets what a request gives it."""
+
+    def __init__(self, path: Path, forgotten: str) -> None:
         super().__init__()
         self.loaded = tf.saved_model.load(str(path))
+        self._forgotten = forgotten
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None], tf.int64, name="user"),
-            tf.TensorSpec([None], tf.int32, name="k"),
-        ]
-    )
-    def recommend_user(self, user: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = self.loaded.signatures["recommend_user"](user=user, k=k)
-        return {**answer, "items": tf.reverse(answer["items"], axis=[1])}
+    def recommend(self, **given: tf.Tensor) -> dict[str, tf.Tensor]:
+        given[self._forgotten] = given[self._forgotten][:, :0]
+        return self.loaded.signatures["recommend"](**given)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None], tf.int64, name="user"),
-            tf.TensorSpec([None], tf.int64, name="item"),
-        ]
-    )
-    def score(self, user: tf.Tensor, item: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.loaded.signatures["score"](user=user, item=item)
+    def save(self, folder: Path) -> None:
+        _, specs = self.loaded.signatures["recommend"].structured_input_signature
+        names = ("serving_default", "recommend_user", "score")
+        signatures = {name: self.loaded.signatures[name] for name in names}
+        signatures["recommend"] = tf.function(self.recommend).get_concrete_function(**specs)
+        tf.saved_model.save(self, str(folder), signatures=signatures)
 
 
-def test_command_ends_with_1_where_items_are_not_those_of_the_scores(
+def test_items_to_exclude_that_are_shown_are_found(
     neumf: Exported, sample: Sample, tmp_path: Path
 ) -> None:
-    swapped = _Swapped(neumf.path)
-    signatures = {"recommend_user": swapped.recommend_user, "score": swapped.score}
-    tf.saved_model.save(swapped, str(tmp_path / "1"), signatures=signatures)
-    np.savez(tmp_path / "sample.npz", **sample)  # type: ignore[arg-type]
+    _Wrapped(neumf.path, "exclude").save(tmp_path / "1")
+    found = differences(str(tmp_path / "1"), sample)
+    assert len(found) == 1
+    assert found[0].startswith("recommend with items to exclude: ")
+
+
+def test_command_ends_with_1_where_histories_are_not_heeded(
+    bert_text: Exported, tmp_path: Path
+) -> None:
+    _Wrapped(bert_text.path, "history").save(tmp_path / "1")
+    np.savez(tmp_path / "sample.npz", **trainer_answers(bert_text.run))  # type: ignore[arg-type]
     done = run_module("serving.verify", str(tmp_path / "1"), str(tmp_path / "sample.npz"))
     assert done.returncode == 1
-    assert "items have other scores than `score` gives them" in done.stderr
+    assert "recommend with histories: scores differ by up to" in done.stderr
 
 
 def test_raw_id_that_pads_requests_is_refused(tmp_path: Path) -> None:
