@@ -66,7 +66,7 @@ def pipeline_speed(settings: Iterable[str]) -> float:
     """Returns the examples a second of one epoch of batches, nothing done with them."""
     config = apply_overrides(recipe("ncf", "default"), settings)
     data = PreparedDataset(_DATA_DIR.value)
-    model = build_model(config, data.schema)
+    model = build_model(config, data)
     splits = ("train", "validation")
     reading = model.reading(splits, config.trainer.batch_size)
     started = time.perf_counter()
