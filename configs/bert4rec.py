@@ -27,7 +27,7 @@ def tiny() -> RunConfig:
         recipe="tiny",
         model=replace(base.model, dim=32, max_length=10, crop="random", dropout=0.2),
         trainer=replace(
-            base.trainer, epochs=4, batch_size=64, learning_rate=0.005, xla=False, patience=0
+            base.trainer, epochs=20, batch_size=64, learning_rate=0.005, xla=False, patience=0
         ),
         evaluation=EvaluationConfig(batch_size=256),
     )

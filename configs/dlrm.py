@@ -54,7 +54,19 @@ def criteo() -> RunConfig:
 
 
 def ml_1m() -> RunConfig:
-    """@@ML1M@@"""
+    r"""MovieLens-1M as clicks: ratings above 3 against those below, random 8:1:1.
+
+    python -m data.prepare --dataset=movielens_1m --source=ml-1m.zip --label_threshold=3 \
+        --split=random --validation_ratio=0.1 --test_ratio=0.1 --out=DATA
+    python -m trainers.run --model=dlrm --recipe=ml_1m --data_dir=DATA --model_dir=RUN
+
+    2 cores of an AMD EPYC, 24 GiB, shared with other work: 120 to 130 s of training. Test, seeds 1
+    and 2: AUC .8905 and .8897, accuracy .8622 and .8647, logloss .3266 and .3275; validation chose
+    epoch 3 both times. Validation AUC of other settings, seed 1: this .8903; 32 wide with l2 of
+    .005 .8873 or .02 .8857; 32 wide with weight decay of 1 .8875; 16 wide with an input dropout of
+    .2 .8821; 32 wide and 4 epochs .8844. AutoInt+ reports .8488, but its authors' script feeds no
+    user and no movie ids (attributes and time alone), so that is no target.
+    """
     base = default()
     return replace(
         base,

@@ -26,7 +26,7 @@ def tiny() -> RunConfig:
         base,
         recipe="tiny",
         model=replace(base.model, gmf_dim=16, mlp_dim=16, hidden=(32, 16)),
-        trainer=replace(base.trainer, epochs=4, batch_size=1024, learning_rate=0.005, xla=False),
+        trainer=replace(base.trainer, epochs=10, batch_size=1024, learning_rate=0.005, xla=False),
         evaluation=EvaluationConfig(batch_size=256),
     )
 

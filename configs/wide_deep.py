@@ -25,14 +25,19 @@ def tiny() -> RunConfig:
     return replace(
         base,
         recipe="tiny",
-        model=replace(base.model, dim=16, hidden=(32, 16), wide_rate_scale=1.0),
-        trainer=replace(base.trainer, epochs=4, batch_size=1024, learning_rate=0.005),
+        model=replace(
+            base.model, dim=16, hidden=(64, 32), wide_rate_scale=1.0, stddev=0.1, l2=0.01
+        ),
+        trainer=replace(base.trainer, epochs=10, batch_size=1024, learning_rate=0.005),
         evaluation=EvaluationConfig(batch_size=256, click_batch_size=256),
     )
 
 
 def logistic() -> RunConfig:
-    """Logistic regression on categories and buckets, the baseline of every click task."""
+    """Logistic regression on categories and buckets, a baseline of every click task.
+
+    On the census task, seed 1: validation AUC .9051, where `adult` has .929.
+    """
     base = default()
     return replace(
         base,
@@ -50,7 +55,17 @@ def logistic() -> RunConfig:
 
 
 def adult() -> RunConfig:
-    """@@ADULT@@"""
+    """The census task: whether a person earns more than 50,000 dollars; official test split.
+
+    python -m data.prepare --dataset=adult --source=SOURCE --out=DATA
+    python -m trainers.run --model=wide_deep --recipe=adult --data_dir=DATA --model_dir=RUN
+
+    2 cores of an AMD EPYC, 24 GiB, shared with other work: 40 to 50 s of training. Seeds 1 to 3,
+    test: AUC .9155 (.9152 to .9157), accuracy .8634 (.8627 to .8643), logloss .2979. Chosen on
+    validation (AUC .929) among 3 settings: 8-wide vectors and 32 buckets had .9269, fnlwgt kept in
+    and less dropout .9247; logistic regression (`logistic`) .9051. Targets: TensorFlow's tutorial
+    of Wide&Deep, accuracy .844; tuned gradient boosting, accuracy .874 and AUC .928 to .931.
+    """
     base = default()
     return replace(
         base,
@@ -70,7 +85,17 @@ def adult() -> RunConfig:
 
 
 def ml_1m() -> RunConfig:
-    """@@ML1M@@"""
+    r"""MovieLens-1M as clicks: ratings above 3 against those below, random 8:1:1.
+
+    python -m data.prepare --dataset=movielens_1m --source=ml-1m.zip --label_threshold=3 \
+        --split=random --validation_ratio=0.1 --test_ratio=0.1 --out=DATA
+    python -m trainers.run --model=wide_deep --recipe=ml_1m --data_dir=DATA --model_dir=RUN
+
+    2 cores of an AMD EPYC, 24 GiB, shared with other work: 100 to 140 s of training. Test, seeds 1
+    and 2: AUC .8939 and .8947, accuracy .8672 and .8678, logloss .3212 and .3204; validation chose
+    epoch 6 both times. The first setting tried. AutoInt+ reports .8488, but its authors' script
+    feeds no user and no movie ids (attributes and time alone), so that is no target.
+    """
     base = default()
     return replace(
         base,

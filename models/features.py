@@ -109,7 +109,8 @@ class FeatureLayer(tf.Module):
 
     def row_numbers(self, batch: Batch) -> tf.Tensor:
         """Returns the rows' normalised numbers: (B, n), float32."""
-        return self._side_numbers("row", batch[self._any_column(batch)], batch)
+        column = batch[self._any_column(batch)]
+        return self._side_numbers("row", column if column.shape.rank == 1 else column[:, 0], batch)
 
     def item_numbers(self, items: tf.Tensor) -> tf.Tensor:
         """Returns the normalised numbers of items (A, C): (A, C, n), float32."""

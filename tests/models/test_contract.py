@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from configs.base import RunConfig
+from configs.overrides import apply_overrides
 from configs.registry import MODELS, build_model, recipe
 from data.dataset import PreparedDataset
 from data.pipeline import make_dataset
@@ -195,6 +196,7 @@ def test_keras_fit_takes_the_same_steps_as_the_trainer(
     name: str, checkerboard_data: PreparedDataset, tmp_path: Path
 ) -> None:
     config, by_trainer = tiny(name, checkerboard_data)
+    config = apply_overrides(config, ["trainer.epochs=3", "trainer.patience=0"])
     _, by_fit = tiny(name, checkerboard_data)
     rate = config.trainer.learning_rate
     trainer = Trainer(config, checkerboard_data, by_trainer, tmp_path, Communicator())

@@ -203,3 +203,9 @@ def test_attributes_keep_their_values_after_loading(pairs: PreparedDataset, tmp_
     items = tf.constant([[3, 2]])
     expected = read_attributes(pairs, "item")["quality"][items]
     np.testing.assert_array_equal(layer.item_ids(items)["quality"], expected)
+
+
+def test_rows_without_numbers_whose_first_column_is_a_list(clicks: PreparedDataset) -> None:
+    layer = FeatureLayer(clicks, ClickConfig(exclude=("hours",)))
+    layer._columns = ["tags", *layer._columns]
+    assert layer.row_numbers({"tags": tf.zeros([3, 5], tf.int32)}).shape == (3, 0)
