@@ -1,4 +1,14 @@
-"""Recipes of NCF."""
+"""Recipes of NCF.
+
+Those of MovieLens-1M are of the NCF authors' split with its 99 frozen negatives, prepared by
+
+    python -m data.prepare --dataset=ncf_authors --source=ncf/Data --out=DATA
+
+Settings and epochs were chosen on one held-out training item of each user (trainer.fit_on=train);
+the recipes then train on all. Sources of the targets: He et al. 2017, whose best epoch was chosen
+on test (NeuMF .705 / .426, pretrained .730 / .447), and Rendle et al. 2020 (tuned matrix
+factorisation .7294 / .4523).
+"""
 
 from __future__ import annotations
 
@@ -48,7 +58,16 @@ def quickstart() -> RunConfig:
 
 
 def ml_1m() -> RunConfig:
-    """NeuMF of 64 factors on the NCF authors' split of MovieLens-1M, from scratch."""
+    """NeuMF of 64 factors, from scratch.
+
+    python -m trainers.run --model=ncf --recipe=ml_1m
+        --data_dir=DATA --model_dir=RUN --seed=1
+
+    Test, mean of 3 seeds (lowest to highest):
+    HR@10 .7169 (.7157 to .7179), NDCG@10 .4440 (.4437 to .4443).
+    A run took 6 to 7 minutes on 2 cores of an AMD EPYC (AVX2), 24 GiB, shared with other work.
+    Target: .705 / .425.
+    """
     return RunConfig(
         model_name="ncf",
         recipe="ml_1m",
@@ -66,7 +85,15 @@ def ml_1m() -> RunConfig:
 
 
 def ml_1m_gmf() -> RunConfig:
-    """GMF of 256 factors, the first half of `ml_1m_pretrained`."""
+    """GMF of 256 factors, the first half of `ml_1m_pretrained`.
+
+    python -m trainers.run --model=ncf --recipe=ml_1m_gmf
+        --data_dir=DATA --model_dir=RUN --seed=1
+
+    Test, mean of 3 seeds (lowest to highest):
+    HR@10 .7255 (.7227 to .7283), NDCG@10 .4499 (.4486 to .4511).
+    A run took 5 to 7 minutes on 2 cores of an AMD EPYC (AVX2), 24 GiB, shared with other work.
+    """
     base = ml_1m()
     return replace(
         base,
@@ -77,7 +104,15 @@ def ml_1m_gmf() -> RunConfig:
 
 
 def ml_1m_mlp() -> RunConfig:
-    """MLP, the second half of `ml_1m_pretrained`."""
+    """MLP, the second half of `ml_1m_pretrained`.
+
+    python -m trainers.run --model=ncf --recipe=ml_1m_mlp
+        --data_dir=DATA --model_dir=RUN --seed=1
+
+    Test, mean of 3 seeds (lowest to highest):
+    HR@10 .6901 (.6839 to .6950), NDCG@10 .4163 (.4147 to .4179).
+    A run took 6 to 7 minutes on 2 cores of an AMD EPYC (AVX2), 24 GiB, shared with other work.
+    """
     base = ml_1m()
     return replace(
         base,
@@ -88,7 +123,17 @@ def ml_1m_mlp() -> RunConfig:
 
 
 def ml_1m_pretrained() -> RunConfig:
-    """NeuMF from trained GMF and MLP runs (He et al. 2017, section 3.4.1)."""
+    """NeuMF from trained GMF and MLP runs (He et al. 2017, section 3.4.1).
+
+    python -m trainers.run --model=ncf --recipe=ml_1m_pretrained
+        --data_dir=DATA --model_dir=RUN --seed=1
+
+    Test, mean of 3 seeds (lowest to highest):
+    HR@10 .7286 (.7278 to .7293), NDCG@10 .4513 (.4494 to .4530).
+    A run took 1 minute on 2 cores of an AMD EPYC (AVX2), 24 GiB, shared with other work.
+    Add --set=model.pretrained_gmf=GMF_RUN --set=model.pretrained_mlp=MLP_RUN of the same seed.
+    Target: .720 / .440.
+    """
     base = ml_1m_gmf()
     return replace(
         base,
@@ -111,7 +156,16 @@ def ml_1m_pretrained() -> RunConfig:
 
 
 def ml_1m_mf() -> RunConfig:
-    """Matrix factorisation with biases on the NCF authors' split of MovieLens-1M."""
+    """Matrix factorisation with biases (Rendle et al. 2020).
+
+    python -m trainers.run --model=ncf --recipe=ml_1m_mf
+        --data_dir=DATA --model_dir=RUN --seed=1
+
+    Test, mean of 3 seeds (lowest to highest):
+    HR@10 .7292 (.7278 to .7300), NDCG@10 .4527 (.4517 to .4539).
+    A run took 11 to 31 minutes on 2 cores of an AMD EPYC (AVX2), 24 GiB, shared with other work.
+    Target: .727 / .450.
+    """
     return RunConfig(
         model_name="ncf",
         recipe="ml_1m_mf",
