@@ -65,8 +65,8 @@ def adult() -> RunConfig:
     2 cores of an AMD EPYC (AVX2), 24 GiB, shared with other work.
     Target: .856 and .913; TensorFlow's tutorial has accuracy .844, boosted trees .874 and .928.
 
-    Tried on validation (AUC, seed 1): this .9287; dim 8, hidden 64-32, dropout .3, 32 buckets .9269;
-    with fnlwgt and 64 buckets .9247; the wide part alone, on 64 buckets, .9051.
+    Tried on validation (AUC, seed 1): this .9287; dim 8, hidden 64-32, dropout .3, 32 buckets
+    .9269; with fnlwgt and 64 buckets .9247; the wide part alone, on 64 buckets, .9051.
     """
     base = default()
     return replace(
