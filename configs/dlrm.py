@@ -27,7 +27,7 @@ def tiny() -> RunConfig:
         recipe="tiny",
         # Narrow, as wider vectors learn by heart which of a small world's items were left out.
         model=replace(base.model, dim=2, stddev=0.2, bottom=(16,), top=(32, 16)),
-        trainer=replace(base.trainer, epochs=4, batch_size=1024, learning_rate=0.005),
+        trainer=replace(base.trainer, epochs=14, batch_size=1024, learning_rate=0.01),
         evaluation=EvaluationConfig(batch_size=256, click_batch_size=256),
     )
 

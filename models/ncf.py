@@ -25,9 +25,9 @@ from data.dataset import PreparedDataset
 from data.pipeline import MASK, Batch, Transform
 from data.sampling import NEGATIVES, make_negatives
 from models.dropout import DROPOUT_SEED, NO_DROPOUT, Dropout, add_dropout_seed
+from models.mlp import MLP
 from models.ncf_config import NCFConfig
 from models.ncf_pretraining import adopt_part
-from models.pair_mlp import PairMLP
 from models.recommender import Losses, Recommender, Vectors, masked_mean
 from models.tables import EmbeddingTables, Part, TableConfig
 
@@ -64,7 +64,7 @@ class NCF(Recommender):
             # as in the paper's code, the MLP learns first and GMF hardly takes part.
             self.gmf_output = self._add_output("gmf/output", config.gmf_dim, "ones")
         if config.has_mlp:
-            self.mlp = PairMLP(config.mlp_dim, config.hidden, seed)
+            self.mlp = MLP(2 * config.mlp_dim, config.hidden, seed, "mlp")
             start = tf.keras.initializers.GlorotUniform(seed=seed * 1000 + 99)
             self.mlp_output = self._add_output("mlp/output", config.hidden[-1], start)
         self.output_bias = self._add_output("output/bias", 1, "zeros")
@@ -160,14 +160,14 @@ class NCF(Recommender):
 
     def _mlp_scores(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """Returns the MLP's share of the logits of all pairs: (B, I)."""
-        of_items = self.mlp.item_half(items)  # (I, H[0])
+        of_items = self.mlp.share(items, self.config.mlp_dim)  # (I, H[0])
 
         def of_user(half: tf.Tensor) -> tf.Tensor:
             # User by user, as all pairs' activations at once would leave the cache.
             return self._mlp_logits(self.mlp.rest(half + of_items))
 
         signature = tf.TensorSpec(items.shape[:1], tf.float32)
-        return tf.map_fn(of_user, self.mlp.user_half(users), fn_output_signature=signature)
+        return tf.map_fn(of_user, self.mlp.share(users, 0), fn_output_signature=signature)
 
     def _weighted_norms(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns the l2 loss (...) of table rows (..., D); biases are free."""
@@ -179,7 +179,7 @@ class NCF(Recommender):
         """Returns what the logits need of items with vectors (..., D), by part."""
         parts = self.tables.split("item", vectors)
         if self.config.has_mlp:
-            parts["half"] = self.mlp.item_half(parts.pop("mlp"))
+            parts["half"] = self.mlp.share(parts.pop("mlp"), self.config.mlp_dim)
         return parts
 
     def _logits(self, user: tf.Tensor, of_item: Vectors, drop: Dropout = NO_DROPOUT) -> tf.Tensor:
@@ -192,7 +192,7 @@ class NCF(Recommender):
         if self.config.variant == "mf":
             return logits + of_user["bias"] + of_item["bias"][..., 0]
         if self.config.has_mlp:
-            first = self.mlp.user_half(of_user["mlp"])[:, None] + of_item["half"]
+            first = self.mlp.share(of_user["mlp"], 0)[:, None] + of_item["half"]
             logits += self._mlp_logits(self.mlp.rest(first, drop))
         return logits
 

@@ -25,7 +25,7 @@ class NCFConfig:
         stddev: Standard deviation of the tables' initial values.
         gmf_l2: Weight of the squared norms of the GMF vectors looked up, by example.
         mlp_l2: The same of the MLP vectors.
-        dropout: Share of the MLP's activations between layers dropped in training.
+        dropout: Share of the MLP's activations dropped in training.
         table_optimizer: `adam`, `adagrad`, `rowwise_adagrad` or `sgd`.
         pretrained_gmf: Run folder of a trained `gmf` to start `neumf` from.
         pretrained_mlp: Run folder of a trained `mlp` to start `neumf` from.

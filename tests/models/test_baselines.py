@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,6 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 
 from configs.base import RunConfig, TrainerConfig
 from configs.registry import build_model, recipe
@@ -29,12 +29,12 @@ from models.communicator import Communicator
 from models.ease import EASE, EASEConfig, ease_weights
 from models.item_knn import ItemKNN, ItemKNNConfig
 from models.popularity import Popularity, PopularityConfig
-from trainers import run as command
 from trainers.closed_form import solve
 from trainers.results import final_results
 from trainers.run_folder import open_run_folder
 
 BOTH = ("train", "validation")
+REPOSITORY = Path(__file__).parents[2]
 
 
 def matrix(data: PreparedDataset, splits: tuple[str, ...]) -> np.ndarray:
@@ -203,44 +203,34 @@ def test_a_baseline_beats_popularity(
         assert results["metrics"][metric] > 1.2 * results["baseline"]["metrics"][metric]
 
 
-@pytest.fixture
-def command_line(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Returns what runs `python -m trainers.run` with the given flags in this process."""
-    # The lock is the process's own, and would keep its second command out.
-    monkeypatch.setattr("trainers.run_folder._lock", lambda model_dir: None)
-
-    def call(*arguments: str) -> None:
-        with flagsaver.flagsaver():
-            flags.FLAGS(["run", *arguments])
-            command.main(["run"])
-
-    return call
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # In its own process: two commands define flags of the same name.
+    command = [sys.executable, "-m", "trainers.run", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
 def test_the_command_trains_resumes_and_evaluates(
-    synthetic_data: PreparedDataset,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    command_line: Callable[..., None],
+    synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
     given = ["--model=item_knn", "--recipe=tiny", f"--data_dir={synthetic_data.folder}"]
-    command_line(*given, f"--model_dir={tmp_path}")
+    given.append(f"--model_dir={tmp_path}")
+    done = run(*given)
+    assert done.returncode == 0, done.stderr
     first = json.loads((tmp_path / "metrics.json").read_text())
-    table = capsys.readouterr().out.splitlines()[1:]
     assert json.loads((tmp_path / "best.json").read_text()) == {
         "checkpoint": "step-000000000",
         "chosen_by": "closed form",
     }
     assert first["timings"]["steps"] == 0
-    command_line("--mode=evaluate", f"--model_dir={tmp_path}")
-    assert capsys.readouterr().out.splitlines()[1:] == table
+    evaluated = run("--mode=evaluate", f"--model_dir={tmp_path}")
+    assert evaluated.stdout.splitlines()[1:] == done.stdout.splitlines()[1:]
     # As if it had been killed before the evaluation, or while it wrote the checkpoint.
     (tmp_path / "metrics.json").unlink()
     shutil.rmtree(tmp_path / CHECKPOINTS / "step-000000000")
     (tmp_path / CHECKPOINTS / ".step-000000000.partial-x").mkdir()
-    command_line(*given, f"--model_dir={tmp_path}")
+    assert run(*given).returncode == 0
     again = json.loads((tmp_path / "metrics.json").read_text())
     assert again["metrics"] == first["metrics"]
-    with pytest.raises(SystemExit):
-        command_line(*given, f"--model_dir={tmp_path}")
-    assert "must not hold a finished run" in capsys.readouterr().err
+    finished = run(*given)
+    assert finished.returncode == 2
+    assert "must not hold a finished run" in finished.stderr
