@@ -45,3 +45,13 @@ def check_ratios(validation_ratio: float, test_ratio: float) -> None:
             received=f"{ratios[0]:g} and {ratios[1]:g}",
             action="Correct --validation_ratio and --test_ratio",
         )
+
+
+def check_validation_share(share: float) -> None:
+    """Raises InputError where validation's share leaves nothing to train on."""
+    if not 0 <= share < 1:
+        raise InputError(
+            "The share of validation must be at least 0 and below 1",
+            received=f"--validation_ratio={share:g}",
+            action="Correct --validation_ratio",
+        )

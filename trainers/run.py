@@ -40,6 +40,7 @@ from data.errors import InputError
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers.agreement import OtherRankError, StoppedError, share_failure
+from trainers.allocator import keep_freed_memory
 from trainers.closed_form import solve
 from trainers.distributed import make_communicator
 from trainers.loop import Trainer
@@ -168,6 +169,7 @@ def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
+    keep_freed_memory()
     logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
     try:
         model_dir = _required(_MODEL_DIR.value, "--model_dir")

@@ -14,8 +14,7 @@ import numpy as np
 import polars as pl
 
 from data.click_table import LABEL, SPLIT, ClickTable
-from data.errors import InputError
-from data.shares import rounded_share
+from data.shares import check_validation_share, rounded_share
 from data.sources.delimited import read_delimited
 from data.sources.files import SourceFiles
 from data.sources.layout import NUMBER, Kind, Layout
@@ -48,11 +47,7 @@ def load(options: AdultOptions) -> ClickTable:
     Raises:
         InputError: A file missing, malformed lines, or a share that is none.
     """
-    if not 0 <= options.validation_ratio < 1:
-        raise InputError(
-            "The share of validation must be at least 0 and below 1",
-            received=f"--validation_ratio={options.validation_ratio:g}",
-        )
+    check_validation_share(options.validation_ratio)
     files = SourceFiles(options.source)
     skipped: dict[str, int] = {}
     parts = []

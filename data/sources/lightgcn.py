@@ -14,7 +14,7 @@ import polars as pl
 
 from data.errors import InputError
 from data.interactions import Interactions
-from data.shares import rounded_share
+from data.shares import check_validation_share, rounded_share
 from data.sources.delimited import SHOWN_CHARACTERS, decode_text
 from data.sources.files import SourceFiles
 
@@ -47,11 +47,7 @@ def load(options: LightGcnOptions) -> Interactions:
     Raises:
         InputError: A file missing, malformed lines, or a share that is none.
     """
-    if not 0 <= options.validation_ratio < 1:
-        raise InputError(
-            "The share of validation must be at least 0 and below 1",
-            received=f"--validation_ratio={options.validation_ratio:g}",
-        )
+    check_validation_share(options.validation_ratio)
     files = SourceFiles(options.source)
     skipped: dict[str, int] = {}
     train = _read(files, TRAIN, options.max_bad_lines, skipped)

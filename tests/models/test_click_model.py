@@ -19,7 +19,7 @@ from models.dlrm import DLRM
 from models.dlrm_config import DLRMConfig
 from models.wide_deep import WideDeep
 from models.wide_deep_config import WideDeepConfig
-from tests.models.mixed_data import implicit_pairs, labelled_pairs, training_batch, xor_clicks
+from tests.models.mixed_data import training_batch
 
 Make = Callable[..., ClickModel]
 
@@ -52,21 +52,6 @@ def _with_noise(model: ClickModel) -> ClickModel:
 
 
 every_model = pytest.mark.parametrize("make", [wide_deep, dot, cross])
-
-
-@pytest.fixture(scope="module")
-def clicks(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return xor_clicks(tmp_path_factory.mktemp("clicks") / "data")
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return labelled_pairs(tmp_path_factory.mktemp("pairs") / "data")
-
-
-@pytest.fixture(scope="module")
-def implicit(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return implicit_pairs(tmp_path_factory.mktemp("implicit") / "data")
 
 
 def train(model: ClickModel, data: PreparedDataset, steps: int) -> float:

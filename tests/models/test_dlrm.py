@@ -16,19 +16,9 @@ from models.dlrm import DLRM
 from models.dlrm_config import DLRMConfig
 from models.interactions import CrossNetwork, dot_interaction
 from models.mlp import MLP
-from tests.models.mixed_data import labelled_pairs, training_batch, xor_clicks
+from tests.models.mixed_data import training_batch
 
 SMALL = DLRMConfig(dim=4, bottom=(6,), top=(8, 5), stddev=0.5)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return labelled_pairs(tmp_path_factory.mktemp("pairs") / "data")
-
-
-@pytest.fixture(scope="module")
-def clicks(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return xor_clicks(tmp_path_factory.mktemp("clicks") / "data")
 
 
 def make(data: PreparedDataset, **changes: Any) -> DLRM:

@@ -18,19 +18,8 @@ from models.click_config import ClickConfig
 from models.crosses import cross_ids, hash_ids
 from models.features import FeatureLayer
 from models.numeric import bucket_boundaries, bucket_ids, normalise
-from tests.models.mixed_data import labelled_pairs, xor_clicks
 
 MASK_64 = 2**64 - 1
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return labelled_pairs(tmp_path_factory.mktemp("pairs") / "data")
-
-
-@pytest.fixture(scope="module")
-def clicks(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return xor_clicks(tmp_path_factory.mktemp("clicks") / "data")
 
 
 def number(quantiles: tuple[float, ...] = (), **changes: Any) -> Feature:

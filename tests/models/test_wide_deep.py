@@ -14,7 +14,7 @@ from data.errors import InputError
 from data.pipeline import Reading, make_dataset
 from models.wide_deep import WideDeep
 from models.wide_deep_config import WideDeepConfig
-from tests.models.mixed_data import labelled_pairs, training_batch, xor_clicks
+from tests.models.mixed_data import training_batch
 
 SMALL = WideDeepConfig(
     dim=3,
@@ -24,16 +24,6 @@ SMALL = WideDeepConfig(
     crosses=("gender*income_bucket", "user*quality", "gender*genres"),
     cross_buckets=40,
 )
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return labelled_pairs(tmp_path_factory.mktemp("pairs") / "data")
-
-
-@pytest.fixture(scope="module")
-def clicks(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return xor_clicks(tmp_path_factory.mktemp("clicks") / "data")
 
 
 def make(data: PreparedDataset, **changes: Any) -> WideDeep:
