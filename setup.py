@@ -9,14 +9,17 @@ ROOMS = ["benchmarks", "configs", "data", "models", "serving", "trainers"]
 EXTRAS = {
     "serving": ["aiohttp>=3.10,<4"],
     "spark": ["pyspark>=4.0,<5"],
-    "benchmarks": ["psutil>=5.9,<8"],
+    "benchmarks": ["pandas>=2.2,<4", "psutil>=5.9,<8"],
     "dev": [
         "hypothesis>=6.100,<7",
+        "pandas>=2.2,<4",
         "psutil>=5.9,<8",
         "pytest>=8.2,<10",
         "pytest-timeout>=2.3,<3",
         "pytest-xdist>=3.6,<4",
+        "pyspark>=4.0,<5",
         "scikit-learn>=1.4,<2",
+        "types-pyyaml>=6,<7",
         "types-requests>=2.31,<3",
         # Another minor version of these two may find fault with the same code.
         "mypy>=2.4,<2.5",
@@ -36,13 +39,17 @@ setup(
     # Makes `pip install -e` add this folder to the path. The import hook that setuptools would use
     # otherwise gives way to any folder named `data` where the command is run.
     package_dir={"": "."},
+    package_data={"data.spec": ["*.yaml"], "data.shapes": ["*.yaml"]},
     install_requires=[
         "absl-py>=2.1,<3",
         # Newer ones ask for packages that Python 3.10 lacks; pip finds that out very slowly.
         "etils<1.14; python_version < '3.11'",
+        "matplotlib>=3.8,<4",
         "numpy>=1.26,<3",
         "polars>=1.20,<3",
         "protobuf>=6.31,<8",
+        "pyarrow>=17",
+        "pyyaml>=6,<7",
         "requests>=2.31,<3",
         "tensorboard>=2.21,<2.22",
         "tensorflow>=2.21,<2.22",

@@ -15,6 +15,8 @@ class TrainerConfig:
     """How a model is trained.
 
     Attributes:
+        warm_start: Run folder whose weights to start from; empty for none. The dataset must have
+            its vocabularies, perhaps with new ids after the old ones (`data.prepare --append`).
         fit_on: Splits to train on. With `validation` among them nothing is left to choose an
             epoch by: the last one counts, and early stopping is refused.
         epochs: Most passes over the data.
@@ -42,6 +44,7 @@ class TrainerConfig:
         keep_checkpoints: Newest checkpoints kept, beside the best.
     """
 
+    warm_start: str = ""
     fit_on: tuple[str, ...] = ("train",)
     epochs: int = 10
     batch_size: int = 4096

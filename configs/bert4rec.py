@@ -34,18 +34,38 @@ def tiny() -> RunConfig:
 
 
 def ml_1m() -> RunConfig:
-    """BERT4Rec as published, on MovieLens-1M, the last item of each user held out."""
+    """BERT4Rec of the paper's size on MovieLens-1M, the last item of each user held out.
+
+    python -m data.prepare --dataset=movielens_1m --source=ml-1m --out=DATA
+        --negatives=100 --popular_negatives=100
+    python -m trainers.run --model=bert4rec --recipe=ml_1m --data_dir=DATA --model_dir=RUN
+    python -m trainers.run --mode=evaluate --model_dir=RUN
+        --set=evaluation.protocols=full,sampled,popular
+
+    Test, seed 1, all items: HR@10 .2859, NDCG@10 .1580. Target .2821 / .1516 (Petrov & Macdonald
+    2022); best published .2843 / .1537 (Klenitskiy & Vasilev 2023). The same run against 100
+    uniform negatives: .7975 / .6011 (Petrov & Macdonald .8039 / .6008); against 100 by popularity:
+    .6762 / .4569 (.6975 / .4751). Validation NDCG@10 by epoch: 10 .027, 30 .084, 50 .108, 100 .136,
+    150 .145, 200 .152, 250 .155, 260 .159 (chosen), 300 .157: flat at the end. 14,400 steps in 51
+    minutes on 2 cores of an AMD EPYC (AVX2), 24 GiB, beside other work.
+
+    Windows of 100 items, drawn anew each epoch, in place of the last 200: half the cost of a step,
+    and no item of a long history goes unseen. One setting was tried to the end.
+    """
     return RunConfig(
         model_name="bert4rec",
         recipe="ml_1m",
-        model=BERT4RecConfig(),
+        model=BERT4RecConfig(max_length=100, crop="random"),
         trainer=TrainerConfig(
             epochs=300,
             batch_size=128,
             learning_rate=0.001,
+            schedule="cosine",
+            final_share=0.02,
+            warmup_steps=100,
             xla=True,
+            evaluate_epochs=10,
             monitor="ndcg@10/full",
-            patience=20,
         ),
         evaluation=EvaluationConfig(
             protocols=("full", "sampled"), validation_protocols=("full",), batch_size=256
@@ -54,19 +74,16 @@ def ml_1m() -> RunConfig:
 
 
 def ml_1m_fast() -> RunConfig:
-    """SASRec with the softmax over all items, on the same data."""
+    """SASRec with the softmax over all items, on the same data, in less than half the time.
+
+    python -m trainers.run --model=bert4rec --recipe=ml_1m_fast --data_dir=DATA --model_dir=RUN
+    """
     base = ml_1m()
     return replace(
         base,
         recipe="ml_1m_fast",
-        model=replace(
-            base.model,
-            variant="sasrec",
-            dim=128,
-            crop="random",
-            max_targets=64,
-            dropout=0.2,
-        ),
+        model=replace(base.model, variant="sasrec", dropout=0.2),
+        trainer=replace(base.trainer, epochs=48, learning_rate=0.002, evaluate_epochs=6),
     )
 
 

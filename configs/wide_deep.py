@@ -57,7 +57,7 @@ def logistic() -> RunConfig:
 def adult() -> RunConfig:
     """Adult census, its official test split; a tenth of the rest is validation.
 
-    python -m data.prepare --dataset=adult --source=adult --out=DATA
+    python -m data.prepare --spec=adult --source=adult --out=DATA
     python -m trainers.run --model=wide_deep --recipe=adult --data_dir=DATA --model_dir=RUN
 
     Test, mean of 3 seeds (lowest to highest): accuracy .8634 (.8627 to .8643),

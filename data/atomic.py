@@ -87,16 +87,16 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def clear_leftovers(path: Path) -> None:
     """Removes what killed processes left beside `path`, or puts back what they were replacing."""
     for left in _all_beside(path, _REPLACED):
-        with _held(left) as held:
-            if not held:
+        with held(left) as is_ours:
+            if not is_ours:
                 continue
             if os.path.lexists(path):
                 _discard(left, path)
             else:
                 left.rename(path)
     for left in _all_beside(path, _PARTIAL):
-        with _held(left) as held:
-            if held:
+        with held(left) as is_ours:
+            if is_ours:
                 shutil.rmtree(left, ignore_errors=True)
 
 
@@ -150,7 +150,7 @@ def _lock(folder: Path) -> int:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[bool]:
+def held(folder: Path) -> Iterator[bool]:
     """Locks a folder, and yields whether that worked: no process then works on it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -177,7 +177,7 @@ def _publish(partial: Path, path: Path) -> None:
         fsync_path(path.parent)
         return
     replaced = _beside(path, _REPLACED)
-    with _held(path):  # locked: no process puts the old folder back between the renames
+    with held(path):  # locked: no process puts the old folder back between the renames
         path.rename(replaced)
         try:
             partial.rename(path)

@@ -9,6 +9,8 @@ The number of rows is stored under `rows`.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +81,8 @@ def encode_block(
     for dtype, arrays in groups.items():
         features[dtype] = _bytes(np.stack(arrays, axis=1), dtype)
     features["rows"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[rows]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
 
 
 def _bytes(values: np.ndarray, dtype: str) -> tf.train.Feature:
@@ -124,24 +127,49 @@ def write_split(
         The split's entry for the schema.
     """
     rows = len(data[columns[0].name])
-    offsets = {k: v.offsets() if isinstance(v, Ragged) else None for k, v in data.items()}
     starts = range(0, rows, block_rows)
     count = max(1, min(max_shards, len(starts)))
     (folder / view).mkdir(parents=True, exist_ok=True)
     shards = []
     for index in range(count):
-        name = f"{view}/{split}-{index:05d}-of-{count:05d}.tfrecord"
+        name = shard_name(view, split, index, count)
         mine = starts[index::count]
-        with tf.io.TFRecordWriter(str(folder / name)) as writer:
-            for start in mine:
-                stop = min(start + block_rows, rows)
-                block = {k: _slice(v, offsets[k], start, stop) for k, v in data.items()}
-                writer.write(encode_block(columns, dtypes, block))
+        write_blocks(folder / name, columns, dtypes, data, mine, block_rows)
         held = sum(min(start + block_rows, rows) - start for start in mine)
         shards.append(Shard(name, len(mine), held, (folder / name).stat().st_size))
     ragged = {k: v.lengths for k, v in data.items() if isinstance(v, Ragged)}
     longest = {name: int(lengths.max(initial=1)) for name, lengths in ragged.items()}
     return Split(rows, block_rows, longest, tuple(shards))
+
+
+def shard_name(view: str, split: str, index: int, count: int) -> str:
+    """Returns the path of a shard in its dataset's folder."""
+    return f"{view}/{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def write_blocks(
+    path: Path,
+    columns: Sequence[Column],
+    dtypes: Mapping[str, str],
+    data: Mapping[str, ColumnData],
+    starts: Sequence[int],
+    block_rows: int,
+) -> None:
+    """Writes the blocks that begin at some rows as one TFRecord file.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    rows = len(data[columns[0].name])
+    offsets = {k: v.offsets() if isinstance(v, Ragged) else None for k, v in data.items()}
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for start in starts:
+                stop = min(start + block_rows, rows)
+                block = {k: _slice(v, offsets[k], start, stop) for k, v in data.items()}
+                writer.write(encode_block(columns, dtypes, block))
+    except tf.errors.ResourceExhaustedError as error:  # which is no OSError
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def decode_blocks(

@@ -116,14 +116,16 @@ class PreparedDataset:
             By column: an array of shape (rows,), or `Ragged` of as many rows.
         """
         self.split(view, split)
-        columns = self.schema.view(view).columns
         with self.explained_reads():
             records = list(tf.data.TFRecordDataset(self.paths(view, split)))
-        data: dict[str, ColumnData] = {}
         # An empty list of records still decodes, into columns without rows.
-        matrices, lists = decode_blocks(
-            tf.stack(records) if records else tf.zeros([0], tf.string), columns, self.schema
-        )
+        return self.decode(view, tf.stack(records) if records else tf.zeros([0], tf.string))
+
+    def decode(self, view: str, records: tf.Tensor) -> dict[str, ColumnData]:
+        """Returns the rows of block records of a view, of shape (blocks,), by column."""
+        columns = self.schema.view(view).columns
+        data: dict[str, ColumnData] = {}
+        matrices, lists = decode_blocks(records, columns, self.schema)
         for dtype, group in column_groups(columns, self.schema).items():
             for index, column in enumerate(group):
                 data[column.name] = matrices[dtype][:, index].numpy()

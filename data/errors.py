@@ -35,6 +35,13 @@ class InputError(ValueError):
             parts.append(f"{action}.")
         super().__init__(" ".join(parts))
 
+    @staticmethod
+    def of_message(message: str) -> InputError:
+        """Returns an error with the message of one that another process raised."""
+        error = InputError("")
+        error.args = (message,)
+        return error
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns advice naming the known names closest to `name`, for an error's `action`."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 import numpy as np
 
 QUANTILE_BUCKETS = 64
+LABEL, WEIGHT = "label", "weight"  # names of the columns of these kinds
 
 
 class Kind(str, Enum):
@@ -20,6 +22,7 @@ class Kind(str, Enum):
     USER = "user"
     ITEM = "item"
     TIME = "time"
+    WEIGHT = "weight"  # of a row in the loss; never an input
     TEXT = "text"  # for people, such as a title; stored as an id
 
 
@@ -58,6 +61,20 @@ class NumericStatistics:
 
 
 @dataclass(frozen=True)
+class Transform:
+    """One step of a number on its way into a model.
+
+    Attributes:
+        name: `clip` to [low, high], `log1p`: log(1 + max(x, 0)), or `normalise`: less the mean,
+            divided by the standard deviation.
+        values: Low and high, nothing, or the mean and standard deviation that were fitted on train.
+    """
+
+    name: Literal["clip", "log1p", "normalise"]
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Feature:
     """One quantity of the data, shared by all columns that hold it.
 
@@ -71,6 +88,11 @@ class Feature:
         raw_dtype: For ids, the type of the raw id in the source: `string` or `int64`.
         default: Stored value where the source has none.
         statistics: Of numeric features, the spread of the stored values in training.
+        transforms: Of numeric features, what the stored values go through on their way into a
+            model, in training and in serving; empty leaves it to the model's settings.
+        boundaries: Of numeric features, ascending boundaries of the buckets that make it a category
+            too; empty leaves it to the model's settings.
+        hash_buckets: For ids without a vocabulary: an id is 2 + the hash of the raw id modulo this.
     """
 
     name: str
@@ -81,3 +103,6 @@ class Feature:
     raw_dtype: str | None = None
     default: float | int | None = None
     statistics: NumericStatistics | None = None
+    transforms: tuple[Transform, ...] = ()
+    boundaries: tuple[float, ...] = ()
+    hash_buckets: int | None = None

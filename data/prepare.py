@@ -7,12 +7,18 @@ r"""Turns raw interactions or click data into a prepared dataset that every mode
   python -m data.prepare --dataset=lightgcn --source=gowalla --out=DATA
   python -m data.prepare --dataset=synthetic --out=DATA
 
-Clicks: labels made of ratings, or rows of features without users and items.
+Clicks: labels made of ratings.
 
   python -m data.prepare --dataset=movielens_1m --source=ml-1m.zip --label_threshold=3 \
       --split=random --validation_ratio=0.1 --test_ratio=0.1 --out=DATA
-  python -m data.prepare --dataset=adult --source=FOLDER --out=DATA
-  python -m data.prepare --dataset=criteo --source=train.txt --out=DATA
+
+Any table of any size, as its feature spec explains it (docs/feature-spec.md); on a cluster too:
+
+  python -m data.prepare --spec=features.yaml --source='logs/*.csv.gz' --out=DATA
+  python -m data.prepare --spec=adult --source=FOLDER --out=DATA
+  python -m data.prepare --spec=criteo --source=train.txt --out=DATA
+  python -m data.prepare --spec=criteo --source='/shared/day_*' --out=/shared/DATA \
+      --engine=spark --spark_master=spark://host:7077
 
 Users that training never sees (strong generalisation, Liang et al. 2018):
 
@@ -35,11 +41,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 
 from absl import app, flags
 
-from data import prepare_flags
+from data import prepare_flags, spec_flags
 from data.assemble import prepare
-from data.click_rows import prepare_clicks
 from data.errors import InputError
 from data.output import check_output
+from data.schema import Schema
 from data.summary import summary
 
 EXIT_BAD_INPUT = 2
@@ -47,33 +53,46 @@ EXIT_BAD_INPUT = 2
 _DATASET = flags.DEFINE_enum(
     "dataset",
     None,
-    [*prepare_flags.INTERACTIONS, *prepare_flags.CLICK_TABLES],
+    prepare_flags.INTERACTIONS,
     "What the source is.",
 )
 _OUT = flags.DEFINE_string("out", None, "Folder to write.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --out if it is a prepared dataset.")
-flags.adopt_module_key_flags(prepare_flags)  # so that --help shows them
+for holder in (prepare_flags, spec_flags):
+    flags.adopt_module_key_flags(holder)  # so that --help shows them
 
 
 def run(report: Callable[[str], None]) -> None:
     """Loads, prepares, and prints the summary."""
     started = time.perf_counter()
-    if not _DATASET.value or not _OUT.value:
-        raise InputError("--dataset and --out must be given", action="See --help")
-    dataset, out, overwrite = _DATASET.value, Path(_OUT.value), _OVERWRITE.value
+    dataset, spec = _DATASET.value, spec_flags.SPEC.value
+    if not _OUT.value or bool(dataset) == bool(spec):
+        raise InputError(
+            "Either --dataset or --spec must be given, and --out",
+            received=", ".join(f"--{f.name}={f.value}" for f in (_DATASET, spec_flags.SPEC, _OUT)),
+            action="See --help",
+        )
+    out, overwrite = Path(_OUT.value), _OVERWRITE.value
+    prepare_flags.check_flags(spec)
+    if spec:
+        schema = spec_flags.prepare_with_spec(
+            out, *prepare_flags.table_flags(), overwrite=overwrite, report=report
+        )
+    else:
+        assert dataset
+        schema = _prepare_interactions(dataset, out, overwrite, report)
+    print(summary(schema, out, time.perf_counter() - started))
+
+
+def _prepare_interactions(
+    dataset: str, out: Path, overwrite: bool, report: Callable[[str], None]
+) -> Schema:
     source = prepare_flags.source_path()
-    prepare_flags.check_flags(dataset)
     check_output(out, overwrite=overwrite, source=source)
     report(f"reading {source or dataset}")
-    if dataset in prepare_flags.CLICK_TABLES:
-        table = prepare_flags.load_clicks(dataset)
-        wanted = prepare_flags.click_options()
-        schema = prepare_clicks(table, wanted, out, overwrite=overwrite, report=report)
-    else:
-        interactions = prepare_flags.load_interactions(dataset)
-        options = prepare_flags.options_for(interactions)
-        schema = prepare(interactions, options, out, overwrite=overwrite, report=report)
-    print(summary(schema, out, time.perf_counter() - started))
+    interactions = prepare_flags.load_interactions(dataset)
+    options = prepare_flags.options_for(interactions)
+    return prepare(interactions, options, out, overwrite=overwrite, report=report)
 
 
 def main(argv: list[str]) -> None:

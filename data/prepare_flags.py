@@ -6,15 +6,12 @@ from pathlib import Path
 
 from absl import flags
 
+from data import spec_flags
 from data.assemble import PrepareOptions
-from data.click_rows import ClickOptions
-from data.click_table import ClickTable
 from data.errors import InputError
 from data.filters import DUPLICATE_POLICIES, FilterOptions
 from data.interactions import Interactions
 from data.sources import (
-    adult,
-    criteo,
     lightgcn,
     movielens,
     ncf_authors,
@@ -25,7 +22,6 @@ from data.sources import (
 from data.splits import SPLIT_METHODS, SplitOptions
 
 INTERACTIONS = (*tfds_movielens.BUILDERS, "ncf_authors", "lightgcn", "table", "synthetic")
-CLICK_TABLES = ("adult", "criteo")
 _AUTO = "auto"
 
 _SOURCE = flags.DEFINE_string(
@@ -48,11 +44,10 @@ _VALIDATION_RATIO = flags.DEFINE_float(
     "validation_ratio",
     0.1,
     "Share for validation: of each user's interactions (ratio, random_ratio), of all of them "
-    "(random), of each user's training items (lightgcn), of adult.data (adult), of the lines, "
-    "before those of test (criteo).",
+    "(random), of each user's training items (lightgcn).",
 )
 _TEST_RATIO = flags.DEFINE_float(
-    "test_ratio", 0.1, "Share for test, likewise (ratio, random_ratio, random, criteo)."
+    "test_ratio", 0.1, "Share for test, likewise (ratio, random_ratio, random)."
 )
 _VALIDATION_FROM = flags.DEFINE_integer(
     "validation_from",
@@ -95,13 +90,6 @@ _MIN_USER = flags.DEFINE_integer(
     "min_user_interactions", 1, "Drop users with fewer (repeated with the items': k-core).", 1
 )
 _MIN_ITEM = flags.DEFINE_integer("min_item_interactions", 1, "Drop items with fewer.", 1)
-_MIN_CATEGORY = flags.DEFINE_integer(
-    "min_category_count",
-    None,
-    "Training rows that a category needs; rarer ones are out of vocabulary (adult: 1, criteo: "
-    f"{criteo.MIN_CATEGORY_COUNT}).",
-    1,
-)
 
 _USER_COLUMN = flags.DEFINE_string("user_column", "user", "Column of user ids (table).")
 _ITEM_COLUMN = flags.DEFINE_string("item_column", "item", "Column of item ids (table).")
@@ -113,21 +101,7 @@ _USERS = flags.DEFINE_integer("synthetic_users", _DEFAULTS.users, "Users (synthe
 _ITEMS = flags.DEFINE_integer("synthetic_items", _DEFAULTS.items, "Items (synthetic).")
 _RATINGS = flags.DEFINE_integer("synthetic_ratings", _DEFAULTS.ratings, "Events (synthetic).")
 
-_CLICK_TABLES_ONLY = (_MIN_CATEGORY,)
-_INTERACTIONS_ONLY = (
-    _SPLIT,
-    _VALIDATION_FROM,
-    _TEST_FROM,
-    _VALIDATION_USERS,
-    _TEST_USERS,
-    _FOLD_IN,
-    _NEGATIVES,
-    _DUPLICATES,
-    _MIN_RATING,
-    _LABEL_THRESHOLD,
-    _MIN_USER,
-    _MIN_ITEM,
-)
+_WITH_SPEC_TOO = (_SOURCE, _SEED, _MAX_BAD_LINES)
 
 
 def source_path() -> Path | None:
@@ -135,34 +109,30 @@ def source_path() -> Path | None:
     return Path(_SOURCE.value) if _SOURCE.value else None
 
 
-def check_flags(dataset: str) -> None:
+def check_flags(spec: str | None) -> None:
     """Refuses flags that would do nothing.
 
+    Args:
+        spec: The feature spec that is given, if one is.
+
     Raises:
-        InputError: A flag for interactions with a click table, or the other way round.
+        InputError: A flag of datasets with a spec, or the other way round.
     """
-    clicks = dataset in CLICK_TABLES
-    others = INTERACTIONS if clicks else CLICK_TABLES
-    for holder in _INTERACTIONS_ONLY if clicks else _CLICK_TABLES_ONLY:
-        if holder.present:
+    here = flags.FLAGS.flags_by_module_dict()[__name__]
+    with_spec = flags.FLAGS.flags_by_module_dict()[spec_flags.__name__]
+    both = [holder.name for holder in _WITH_SPEC_TOO]
+    for flag in here if spec else with_spec:
+        if flag.present and flag.name not in both:
             raise InputError(
-                f"--{holder.name} goes with other datasets only",
-                received=f"--dataset={dataset}",
-                action=f"Drop it, or pass --dataset={'|'.join(others)}",
+                f"--{flag.name} goes with {'--dataset' if spec else '--spec'} only",
+                received=f"--spec={spec}" if spec else "--dataset",
+                action="Write it into the spec" if spec else "Drop it",
             )
 
 
-def load_clicks(dataset: str) -> ClickTable:
-    """Reads the click table that the flags name."""
-    source, validation, bad = _needed_source(dataset), _VALIDATION_RATIO.value, _MAX_BAD_LINES.value
-    if dataset == "adult":
-        return adult.load(adult.AdultOptions(source, validation, _SEED.value, bad))
-    return criteo.load(criteo.CriteoOptions(source, validation, _TEST_RATIO.value, bad))
-
-
-def click_options() -> ClickOptions:
-    """Returns what the flags ask for."""
-    return ClickOptions(_MIN_CATEGORY.value, _SEED.value)
+def table_flags() -> tuple[str | None, int, float]:
+    """Returns what tables with a spec heed too: the source, the seed and the share of bad lines."""
+    return _SOURCE.value, _SEED.value, _MAX_BAD_LINES.value
 
 
 def load_interactions(dataset: str) -> Interactions:

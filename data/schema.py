@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError, nearest
-from data.feature import Feature, Kind, NumericStatistics
+from data.feature import Feature, Kind, NumericStatistics, Transform
 
 FORMAT = "recommender-zoo/prepared-dataset"
 FORMAT_VERSION = 1
@@ -96,6 +96,21 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class Cross:
+    """A category made of several others by a hash of their ids.
+
+    Attributes:
+        name: Its name.
+        of: Features, or the buckets of numeric ones (`NAME_bucket`).
+        buckets: Number of its ids.
+    """
+
+    name: str
+    of: tuple[str, ...]
+    buckets: int
+
+
+@dataclass(frozen=True)
 class Schema:
     """All that a reader needs to know of a prepared dataset.
 
@@ -106,6 +121,7 @@ class Schema:
         candidates: Frozen evaluation candidates by split.
         provenance: Source files with sha-256, options and tool version.
         facts: Other facts by name, such as the best reachable scores of synthetic data.
+        crosses: Categories that models make of several, in training and in serving.
     """
 
     name: str
@@ -114,6 +130,7 @@ class Schema:
     candidates: dict[str, Candidates] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    crosses: tuple[Cross, ...] = ()
 
     def feature(self, name: str) -> Feature:
         """Returns the feature called `name`."""
@@ -204,7 +221,14 @@ def _parse_feature(feature: dict[str, Any]) -> Feature:
     if statistics is not None:
         quantiles = tuple(statistics["quantiles"])
         statistics = NumericStatistics(**{**statistics, "quantiles": quantiles})
-    return Feature(**{**feature, "kind": Kind(feature["kind"]), "statistics": statistics})
+    transforms = [Transform(t["name"], tuple(t["values"])) for t in feature.get("transforms", ())]
+    parsed = {
+        "kind": Kind(feature["kind"]),
+        "statistics": statistics,
+        "transforms": tuple(transforms),
+        "boundaries": tuple(feature.get("boundaries", ())),
+    }
+    return Feature(**{**feature, **parsed})
 
 
 def _parse_view(view: dict[str, Any]) -> View:
@@ -219,4 +243,5 @@ def _parse_schema(body: dict[str, Any]) -> Schema:
     features = tuple(_parse_feature(feature) for feature in body.pop("features"))
     views = {name: _parse_view(view) for name, view in body.pop("views").items()}
     candidates = {k: Candidates(**v) for k, v in body.pop("candidates", {}).items()}
-    return Schema(features=features, views=views, candidates=candidates, **body)
+    crosses = tuple(Cross(**{**c, "of": tuple(c["of"])}) for c in body.pop("crosses", ()))
+    return Schema(features=features, views=views, candidates=candidates, crosses=crosses, **body)

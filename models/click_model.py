@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from data.click_table import LABEL
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.feature import LABEL, WEIGHT
 from data.pipeline import MASK, Batch, Transform
 from data.sampling import NEGATIVES, make_negatives
 from models.click_config import ClickConfig
@@ -148,7 +148,8 @@ class ClickModel(Recommender):
         else:
             labels = tf.concat([tf.ones_like(logits[:, :1]), tf.zeros_like(logits[:, 1:])], axis=1)
         logistic = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
-        losses = {"logistic": masked_mean(logistic, batch[MASK])}
+        weights = batch[MASK] * batch[WEIGHT] if WEIGHT in batch else batch[MASK]
+        losses = {"logistic": masked_mean(logistic, weights)}
         if self.config.l2:
             losses["l2"] = self.config.l2 * masked_mean(self._norms(vectors), batch[MASK])
         return {"loss": tf.add_n(list(losses.values())), **losses}

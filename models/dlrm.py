@@ -56,6 +56,7 @@ class DLRM(ClickModel):
         tables = [
             TableConfig(DEEP + name, entry.rows, vector, config.table_optimizer)
             for name, entry in inputs.ids.items()
+            if entry.side != "pair"  # which is what its interaction makes of both
         ]
         self._make_tables(tables, seed)
         self.bottoms = {

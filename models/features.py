@@ -34,8 +34,8 @@ class FeatureLayer(tf.Module):
     Args:
         data: The prepared dataset.
         config: How numbers enter, and what is left out.
-        crosses: Crosses such as `education*occupation`.
-        cross_rows: Rows of the table of each cross.
+        crosses: Crosses such as `education*occupation`, beside those of the dataset's spec.
+        cross_rows: Rows of the table of each such cross.
 
     Attributes:
         ids: All that can be looked up, by name: categories, then buckets, then crosses.
@@ -72,14 +72,18 @@ class FeatureLayer(tf.Module):
         self.ids = {s.name: _of_category(s) for s in categories}
         self.plain = tuple(self.ids)
         self._boundaries: dict[str, tuple[float, ...]] = {}
-        for source in numbers if config.buckets else []:
-            self._add_bucket(source, config.buckets)
+        for source in numbers:
+            if config.buckets or source.feature.boundaries:
+                self._add_bucket(source, config.buckets)
         self.buckets = tuple(self._boundaries)
         self._parts: dict[str, tuple[str, ...]] = {}
-        self._cross_rows = cross_rows
         known = list(self.ids)
+        for cross in data.schema.crosses:
+            if set(cross.of) <= self.ids.keys():  # none of them is excluded
+                self._add_cross(cross.name, cross.of, cross.buckets + 1)
         for text in crosses:
-            self._add_cross(text, parse_cross(text, known))
+            parts = parse_cross(text, known)
+            self._add_cross("*".join(parts), parts, cross_rows)
         self.crosses = tuple(self._parts)
 
     def _add_bucket(self, source: Source, buckets: int) -> None:
@@ -88,20 +92,19 @@ class FeatureLayer(tf.Module):
         self._boundaries[name] = boundaries
         self.ids[name] = IdInput(name, len(boundaries) + 1, source.side, is_bag=False)
 
-    def _add_cross(self, text: str, parts: tuple[str, ...]) -> None:
+    def _add_cross(self, name: str, parts: tuple[str, ...], rows: int) -> None:
         inputs = [self.ids[part] for part in parts]
         bags = [part.name for part in inputs if part.is_bag]
         if len(bags) > 1:
             raise InputError(
                 "A cross must hold at most one feature of several ids",
-                received=f"'{text}' with {' and '.join(bags)}",
+                received=f"'{name}' with {' and '.join(bags)}",
                 where="model.crosses",
             )
         sides = {part.side for part in inputs}
         side: Side = sides.pop() if len(sides) == 1 else "pair"
-        name = "*".join(parts)
         self._parts[name] = parts
-        self.ids[name] = IdInput(name, self._cross_rows, side, bool(bags))
+        self.ids[name] = IdInput(name, rows, side, bool(bags))
 
     def numbers_of(self, side: Side) -> int:
         """Returns how many numbers a side has."""
@@ -153,9 +156,9 @@ class FeatureLayer(tf.Module):
 
     def _side_ids(self, side: Side, given: Mapping[str, tf.Tensor]) -> Ids:
         ids = {s.name: self._raw(s, given) for s in self._categories if s.side == side}
-        for source in self._numbers if self._boundaries else ():
-            if source.side == side:
-                name = source.name + BUCKET_SUFFIX
+        for source in self._numbers:
+            name = source.name + BUCKET_SUFFIX
+            if source.side == side and name in self._boundaries:
                 ids[name] = bucket_ids(self._raw(source, given), self._boundaries[name])
         return ids | self._cross(side, ids)
 
@@ -164,7 +167,8 @@ class FeatureLayer(tf.Module):
         for name, parts in self._parts.items():
             if self.ids[name].side == side:
                 bag = next((n for n, part in enumerate(parts) if self.ids[part].is_bag), None)
-                crossed[name] = cross_ids([values[p] for p in parts], bag, self._cross_rows)
+                rows = self.ids[name].rows
+                crossed[name] = cross_ids([values[p] for p in parts], bag, rows)
         return crossed
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.errors import InputError
-from data.feature import Feature, NumericStatistics
+from data.feature import Feature, NumericStatistics, Transform
 
 
 def statistics_of(feature: Feature) -> NumericStatistics:
@@ -40,8 +40,12 @@ def normalise(
         values: Raw values of shape (..., n), float32.
         features: The n features.
         how: `standardise`: (x - mean) / stddev, and 0 where training saw one value only; `log`:
-            log(1 + max(x, 0)), the usual preprocessing of Criteo's counts.
+            log(1 + max(x, 0)), the usual preprocessing of Criteo's counts. Features whose schema
+            names transforms go through those instead.
     """
+    if any(feature.transforms for feature in features):
+        columns = zip(tf.unstack(values, axis=-1), features, strict=True)
+        return tf.stack([_of_feature(column, f, how) for column, f in columns], axis=-1)
     if how == "log":
         return tf.math.log1p(tf.maximum(values, 0.0))
     spreads = [statistics_of(feature) for feature in features]
@@ -50,8 +54,37 @@ def normalise(
     return (values - means) * scales
 
 
+def _of_feature(
+    values: tf.Tensor, feature: Feature, how: Literal["standardise", "log"]
+) -> tf.Tensor:
+    if feature.transforms:
+        return apply_transforms(values, feature.transforms)
+    return normalise(values[..., None], [feature], how)[..., 0]
+
+
+def apply_transforms(values: tf.Tensor, transforms: Sequence[Transform]) -> tf.Tensor:
+    """Returns values after some transforms, of the same shape, float32; see `Transform`."""
+    for transform in transforms:
+        if transform.name == "clip":
+            low, high = transform.values
+            values = tf.clip_by_value(values, low, high)
+        elif transform.name == "log1p":
+            values = tf.math.log1p(tf.maximum(values, 0.0))
+        else:
+            mean, stddev = transform.values
+            values = (values - mean) * (1 / stddev if stddev > 0 else 0.0)
+    return values
+
+
 def bucket_boundaries(feature: Feature, buckets: int) -> tuple[float, ...]:
-    """Returns at most `buckets` - 1 ascending boundaries, evenly chosen training quantiles."""
+    """Returns the feature's own boundaries, else evenly chosen training quantiles.
+
+    Args:
+        feature: A numeric feature.
+        buckets: At most how many buckets to make of quantiles.
+    """
+    if feature.boundaries:
+        return feature.boundaries
     quantiles = statistics_of(feature).quantiles
     count = min(buckets - 1, len(quantiles))
     # As the middles of `count` equal stretches: 63 quantiles and 4 buckets give the quartiles.

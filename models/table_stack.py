@@ -85,6 +85,10 @@ class TableStack(tf.Module):
         self.variable = tf.Variable(values, trainable=False, name=f"tables_{self.key}")
         self.slots: Slots = {}
 
+    def rows_of(self, table: str) -> int:
+        """Returns the number of rows of one of the tables."""
+        return next(config.rows for config in self.tables if config.name == table)
+
     def build_slots(self) -> None:
         """Makes the optimizer's slots, which serving never needs."""
         shapes = self.optimizer.slot_shapes(self.variable.shape[0], self.dim)

@@ -51,6 +51,9 @@ class EmbeddingTables(tf.Module):
         configs: The tables.
         features: Which table each looked-up feature uses; several may share one.
         seed: Initial values are a function of (seed, table name, row) only.
+
+    Attributes:
+        stacks: The variables that hold them.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class EmbeddingTables(tf.Module):
         by_kind: dict[str, list[TableConfig]] = {}
         for config in configs:
             by_kind.setdefault(config.kind, []).append(config)
-        self._stacks = [TableStack(tables, seed) for tables in by_kind.values()]
+        self.stacks = [TableStack(tables, seed) for tables in by_kind.values()]
         self._configs = {config.name: config for config in configs}
         self._features = dict(features)
         unknown = set(features.values()) - set(self._configs)
@@ -74,13 +77,13 @@ class EmbeddingTables(tf.Module):
 
     def build_slots(self) -> None:
         """Makes the optimizers' slots; needed before the first `apply_gradients`."""
-        for stack in self._stacks:
+        for stack in self.stacks:
             if not stack.slots:
                 stack.build_slots()
 
     def variables_trained(self) -> list[tf.Variable]:
         """Returns the variables that hold the tables, without optimizer slots."""
-        return [stack.variable for stack in self._stacks]
+        return [stack.variable for stack in self.stacks]
 
     def rows(self, table: str) -> tf.Tensor:
         """Returns a whole table of shape (rows, dim), for scoring every item."""
@@ -134,7 +137,7 @@ class EmbeddingTables(tf.Module):
             ids: Ids of any static shape, or a `Bag`, by feature.
         """
         found = Found({}, {}, {}, {})
-        for stack in self._stacks:
+        for stack in self.stacks:
             mine = {n: part for n, part in ids.items() if self._features[n] in stack.offsets}
             if mine:
                 self._find_in(stack, mine, found)
@@ -168,7 +171,7 @@ class EmbeddingTables(tf.Module):
         """Returns the vectors of the unique rows by stack: shape (N, D), float32."""
         return {
             stack.key: tf.gather(stack.variable, found.rows[stack.key])
-            for stack in self._stacks
+            for stack in self.stacks
             if stack.key in found.rows
         }
 
@@ -218,7 +221,7 @@ class EmbeddingTables(tf.Module):
             communicator: Other processes, whose gradients are averaged with these.
         """
         step = self.updates.assign_add(1)
-        for stack in self._stacks:
+        for stack in self.stacks:
             if stack.key not in found.rows:
                 continue
             count = found.counts[stack.key]
@@ -236,7 +239,7 @@ class EmbeddingTables(tf.Module):
         return {self._stack_of(self._features[name]).key for name in features}
 
     def _stack_of(self, table: str) -> TableStack:
-        return next(stack for stack in self._stacks if table in stack.offsets)
+        return next(stack for stack in self.stacks if table in stack.offsets)
 
     def _rows_of(self, stack: TableStack, feature: str, ids: tf.Tensor) -> tf.Tensor:
         return tf.reshape(ids, [-1]) + stack.offsets[self._features[feature]]

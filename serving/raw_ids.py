@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.hashing import hashed_ids
 from data.schema import FIRST_ID, OOV_ID, PAD_ID
 
 
@@ -25,11 +26,15 @@ class RawIds(tf.Module):
     def __init__(self, data: PreparedDataset, feature: str, *, pads: bool = True) -> None:
         super().__init__()
         entry = data.schema.feature(feature)
-        assert entry.vocabulary is not None
         is_text = entry.raw_dtype == "string"
         self.dtype = tf.string if is_text else tf.int64
         self.padding: bytes | int = b"" if is_text else -1
         self._pads = pads
+        self._buckets = entry.hash_buckets
+        self._table = None
+        if entry.hash_buckets:
+            return
+        assert entry.vocabulary is not None
         # TensorFlow makes no table of a file with an empty line either.
         if (pads or is_text) and (data.raw_ids(feature) == ("" if is_text else -1)).any():
             raise InputError(
@@ -38,7 +43,6 @@ class RawIds(tf.Module):
                 where=data.folder / entry.vocabulary,
                 action="Rename it in the source and prepare the data again",
             )
-        self._table = None
         if entry.cardinality == FIRST_ID:
             return  # TensorFlow makes no table of an empty file
         self._file = tf.saved_model.Asset(str(data.folder / entry.vocabulary))
@@ -56,7 +60,10 @@ class RawIds(tf.Module):
 
     def encode(self, raw: tf.Tensor) -> tf.Tensor:
         """Returns ids, int32: 0 for padding, 1 for what training never saw."""
-        if self._table is None:
+        if self._buckets:
+            texts = raw if self.dtype == tf.string else tf.strings.as_string(raw)
+            ids = hashed_ids(texts, self._buckets)
+        elif self._table is None:
             ids = tf.fill(tf.shape(raw), OOV_ID)
         else:
             ids = tf.cast(self._table.lookup(raw) + FIRST_ID, tf.int32)

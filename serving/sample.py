@@ -16,8 +16,9 @@ from configs.runs import TrainedRun
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.events import SPLITS
-from data.pipeline import MASK, Reading, make_dataset
-from data.schema import FIRST_ID, PAD_ID, Kind
+from data.hashing import hashed_ids
+from data.pipeline import MASK, Batch, Reading, Transform, make_dataset
+from data.schema import FIRST_ID, PAD_ID, Column, Feature, Kind
 from serving.recommend import NO_SCORE
 from serving.score import input_columns, scores_rows
 
@@ -92,7 +93,7 @@ def _of_histories(run: TrainedRun) -> Sample:
 def _of_rows(run: TrainedRun) -> Sample:
     """Returns the logits of the first rows of the evaluation."""
     split = _last_split(run.data, "rows")
-    transforms = run.model.transforms(run.data, (split,), False)
+    transforms = [_known_hashes(run), *run.model.transforms(run.data, (split,), False)]
     batch = next(iter(make_dataset(run.data, Reading("rows", (split,), _ROWS), transforms)))
     return _scored(raw_rows(run, _ROWS), run.model(batch).numpy()[batch[MASK].numpy() > 0])
 
@@ -106,12 +107,46 @@ def raw_rows(run: TrainedRun, count: int) -> Sample:
     for column in input_columns(run):
         feature = run.data.schema.feature(column.feature)
         values = batch[column.name].numpy()[real]
-        if feature.kind is not Kind.NUMERIC:
+        if feature.hash_buckets:
+            texts = _hashed_texts(column.name, tf.constant(values), feature).numpy()
+            values = texts if feature.raw_dtype == "string" else texts.astype(np.int64)
+        elif feature.kind is not Kind.NUMERIC:
             values = _raw(run.data, feature.name, values)
         elif feature.default is not None:
             values = np.where(values == np.float32(feature.default), np.float32(np.nan), values)
         inputs[column.name] = values
     return inputs
+
+
+def _known_hashes(run: TrainedRun) -> Transform:
+    """Returns what gives hashed columns ids of which a raw id is known."""
+    hashed = {c.name: f for c in input_columns(run) if (f := _feature_of(run, c)).hash_buckets}
+
+    def replace(batch: Batch, seed: tf.Tensor) -> Batch:
+        del seed
+        known = {
+            name: tf.where(
+                batch[name] == PAD_ID,
+                PAD_ID,
+                hashed_ids(_hashed_texts(name, batch[name], feature), feature.hash_buckets or 0),
+            )
+            for name, feature in hashed.items()
+        }
+        return {**batch, **known}
+
+    return replace
+
+
+def _feature_of(run: TrainedRun, column: Column) -> Feature:
+    return run.data.schema.feature(column.feature)
+
+
+def _hashed_texts(name: str, ids: tf.Tensor, feature: Feature) -> tf.Tensor:
+    """Returns a raw id, as text or number, for each id; none for padding."""
+    is_text = feature.raw_dtype == "string"
+    numbers = tf.strings.as_string(ids)
+    texts = tf.strings.join([f"{name} ", numbers]) if is_text else numbers
+    return tf.where(ids == PAD_ID, "" if is_text else "-1", texts)
 
 
 def _last_split(data: PreparedDataset, view: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from configs.runs import TrainedRun
-from data.click_table import LABEL
 from data.errors import InputError
+from data.feature import LABEL
 from data.pipeline import MASK, Batch
 from data.schema import FIRST_ID, OOV_ID, PAD_ID, Column, Feature, Kind
 from serving.raw_ids import RawIds

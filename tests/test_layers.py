@@ -29,7 +29,7 @@ MAY_IMPORT = {
 HOROVOD_FILE = "trainers/distributed.py"
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 60
-EXTRA_OF_ROOM = {"serving": "serving", "benchmarks": "benchmarks"}
+EXTRA_OF_ROOM = {"data": "spark", "serving": "serving", "benchmarks": "benchmarks"}
 BUILT_FROM_SOURCE = {"horovod"}  # by launch/build_horovod.sh
 
 FILES = sorted(

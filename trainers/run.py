@@ -48,11 +48,20 @@ from trainers.precision import precision
 from trainers.pretrained import adopt_pretrained
 from trainers.results import final_results, results_table, write_results
 from trainers.run_folder import open_run_folder
+from trainers.warm_start import warm_start
 
 EXIT_BAD_INPUT = 2
 EXIT_SIGTERM = 143
 
-_EVERYDAY = ("epochs", "batch_size", "learning_rate", "mixed_precision", "xla", "seed")
+_EVERYDAY = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "mixed_precision",
+    "xla",
+    "seed",
+    "warm_start",
+)
 
 _MODEL = flags.DEFINE_enum("model", None, sorted(MODELS), "The model to train.")
 _RECIPE = flags.DEFINE_string("recipe", "default", "Recipe of configs/<model>.py to start from.")
@@ -70,6 +79,7 @@ flags.DEFINE_integer("batch_size", None, "Rows of a batch on each rank.", lower_
 flags.DEFINE_float("learning_rate", None, "Learning rate of the dense weights.")
 flags.DEFINE_enum("mixed_precision", None, ["off", "bfloat16"], "Type of the dense activations.")
 flags.DEFINE_bool("xla", None, "Compile the dense part with XLA.")
+flags.DEFINE_string("warm_start", None, "Run folder whose weights to start from.")
 flags.DEFINE_integer("seed", None, "Seed of initial values, data order and sampling.")
 
 
@@ -92,6 +102,8 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
         model = build_model(config, data)
     if not any((model_dir / CHECKPOINTS).glob("step-*")):  # which hold all that was adopted
         adopt_pretrained(model, config, data)
+        if config.trainer.warm_start:
+            print(warm_start(model, config, data), file=sys.stderr)
     text = json.dumps(config_to_json(config), indent=2)
     if communicator.rank == 0:
         print(text, file=sys.stderr)

@@ -17,10 +17,12 @@ import polars as pl
 
 from data.errors import InputError
 from data.sources.layout import IGNORED, Layout
+from data.sources.line_widths import check_widths
 
 PART_BYTES = 1 << 25  # parsed at once
 _HEAD = 200  # bytes that tell UTF-16
 SHOWN_CHARACTERS = 200  # of a malformed line
+_SHOWN_BEFORE = 40  # characters before a byte that cannot be read
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class BadLine:
 
 
 def read_delimited(
-    content: bytes, name: str, layout: Layout, max_bad_lines: float = 0.0
+    content: bytes, name: str, layout: Layout, max_bad_lines: float = 0.0, first_line: int = 1
 ) -> tuple[pl.DataFrame, int]:
     """Parses delimited UTF-8 text; blank lines are passed over.
 
@@ -48,6 +50,7 @@ def read_delimited(
         name: The file's name, for messages.
         layout: The fields of a line.
         max_bad_lines: Largest share of malformed lines to skip, between 0 and 1.
+        first_line: Number of the content's first line in the file, for messages.
 
     Returns:
         The fields that are not `IGNORED`, one row a line, and the number of lines skipped.
@@ -59,7 +62,7 @@ def read_delimited(
         return _parse(content, layout), 0
     except (pl.exceptions.PolarsError, ValueError):
         pass  # and find the lines at fault
-    lines = list(io.StringIO(decode_text(content, name), newline="\n"))
+    lines = list(io.StringIO(decode_text(content, name, first_line=first_line), newline="\n"))
     blank = {number for number, line in enumerate(lines, 1) if not line.strip()}
     rows = len(lines) - len(blank) - layout.header
     if rows <= 0:
@@ -71,7 +74,8 @@ def read_delimited(
         raise InputError(
             layout.rule(),
             received=_shown(bad[0], lines, layout),
-            where=f"{name}, line {bad[0].first} ({len(skipped):,} of {rows:,} lines are malformed)",
+            where=f"{name}, line {bad[0].first + first_line - 1} "
+            f"({len(skipped):,} of {rows:,} lines are malformed)",
             action="Correct the file, or skip a share of the lines: --max_bad_lines=0.01; "
             f"now {max_bad_lines:g}",
         )
@@ -83,8 +87,8 @@ def read_delimited(
         raise InputError(layout.rule(), received=reason, where=name) from error
 
 
-def decode_text(content: bytes, name: str, encoding: str = "utf-8") -> str:
-    """Decodes a file's bytes.
+def decode_text(content: bytes, name: str, encoding: str = "utf-8", first_line: int = 1) -> str:
+    """Decodes a file's bytes, or a part of them that begins with line `first_line`.
 
     Raises:
         InputError: Bytes that the encoding does not know, with their line.
@@ -99,12 +103,38 @@ def decode_text(content: bytes, name: str, encoding: str = "utf-8") -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = content.count(b"\n", 0, error.start) + first_line
         raise InputError(
             f"The file must be {encoding} text",
-            received=f"byte 0x{content[error.start]:02x}",
+            received=f"byte 0x{content[error.start]:02x} after {_before(content, error)!r}",
             where=f"{name}, line {line}",
             action="Convert it, such as: iconv -f latin1 -t utf-8 FILE > NEW_FILE",
+        ) from error
+
+
+def _before(content: bytes, error: UnicodeDecodeError) -> str:
+    """Returns what stands before a byte that cannot be read, in its line."""
+    line = content[content.rfind(b"\n", 0, error.start) + 1 : error.start]
+    return line.decode(error.encoding, "replace")[-_SHOWN_BEFORE:]
+
+
+def read_header(content: bytes, separator: str, name: str) -> list[str]:
+    """Returns the names in the first line, without blanks around them.
+
+    Raises:
+        InputError: Text that is not UTF-8, or no line.
+    """
+    head = content[: content.find(b"\n") + 1] or content
+    # utf-8-sig: a byte-order mark, as spreadsheets write, is no part of the first name.
+    text = decode_text(head, name, "utf-8-sig")
+    try:
+        return [column.strip() for column in next(csv.reader([text], delimiter=separator))]
+    except csv.Error as error:
+        raise InputError(
+            "Lines must end in LF or CR LF, and the first one must hold the names of the columns",
+            received=error,
+            where=f"{name}, line 1",
+            action="Where lines end in CR alone, convert them: tr '\\r' '\\n' < FILE > NEW_FILE",
         ) from error
 
 
@@ -142,11 +172,7 @@ def _parse_part(content: bytes, layout: Layout) -> pl.DataFrame:
         quote_char=layout.quote,
         schema={name: kind.dtype for name, kind in layout.fields.items()},
     )
-    if layout.quote is None:
-        # Polars fills up lines that are too short, which fields that may be empty would not show.
-        separators = len(frame) * (len(layout.fields) - 1)
-        if content.count(layout.separator.encode()) != separators:
-            raise ValueError("a line with too few fields, or none")
+    check_widths(content, layout, len(frame), all_read=len(fields) == len(layout.fields))
     for name, kind in fields.items():
         frame = frame.with_columns(kind.convert(frame[name]).alias(name))
         if kind.required and frame[name].null_count():
@@ -210,7 +236,7 @@ def _fault(values: list[str] | str, layout: Layout) -> str | None:
         try:
             kind.parse(value)
         except ValueError:
-            return f"field '{name}': {value!r} is not {kind.expected}"
+            return f"field '{name}': {value[:SHOWN_CHARACTERS]!r} is not {kind.expected}"
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import re
@@ -14,7 +13,7 @@ import polars as pl
 from data.errors import InputError, nearest
 from data.events import check_reserved
 from data.interactions import Interactions
-from data.sources.delimited import decode_text, read_delimited, records
+from data.sources.delimited import decode_text, read_delimited, read_header, records
 from data.sources.ids import LineFinder, check_ids
 from data.sources.layout import CANONICAL, DATETIME, ID, IGNORED, INTEGER, NUMBER, Kind, Layout
 
@@ -123,7 +122,7 @@ def _read_text(
 ) -> tuple[pl.DataFrame, int, list[str]]:
     """Returns the events, the number of lines skipped, and notes for people."""
     name = options.source.name
-    header = _header(content, separator, name)
+    header = read_header(content, separator, name)
     _check_columns(header, options)
     ours = {theirs: ours for ours, theirs in options.columns().items()}
     kinds = {"user": ID, "item": ID, "rating": NUMBER}
@@ -142,21 +141,6 @@ def _read_text(
     lines = LineFinder(content, name, separator, list(fields))
     notes = [note for key in ("user", "item") for note in check_ids(frame[key], lines)]
     return frame.select(list(options.columns())), skipped, notes
-
-
-def _header(content: bytes, separator: str, name: str) -> list[str]:
-    head = content[: content.find(b"\n") + 1] or content
-    # utf-8-sig: a byte-order mark, as spreadsheets write, is no part of the first name.
-    text = decode_text(head, name, "utf-8-sig")
-    try:
-        return [column.strip() for column in next(csv.reader([text], delimiter=separator))]
-    except csv.Error as error:
-        raise InputError(
-            "Lines must end in LF or CR LF, and the first one must hold the names of the columns",
-            received=error,
-            where=f"{name}, line 1",
-            action="Where lines end in CR alone, convert them: tr '\\r' '\\n' < FILE > NEW_FILE",
-        ) from error
 
 
 def _sample(content: bytes, separator: str, name: str, header: list[str]) -> dict[str, list[str]]:

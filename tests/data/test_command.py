@@ -15,7 +15,7 @@ from data.errors import InputError
 from data.output import check_output
 from data.schema import FORMAT
 from tests.data.raw_files import replace_line, says, write_1m, write_ncf
-from tests.data.test_clicks import write_adult
+from tests.data.test_shipped_specs import write_adult
 
 REPOSITORY = Path(__file__).parents[2]
 # One process for all commands: most of a command's time goes into importing TensorFlow.
@@ -82,13 +82,15 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         "foreign": [*columns, f"--out={ml}", "--overwrite"],
         "no_user": [*columns, new, "--user_column="],
         "seed": [*columns, new, "--seed=-1"],
-        "adult": ["--dataset=adult", f"--source={adult}", f"--out={folder}/income"],
+        "adult": ["--spec=adult", f"--source={adult}", f"--out={folder}/income"],
         "strong": [*columns, "--split=held_out_users", f"--out={folder}/strong"],
         "clicks": ["--dataset=synthetic", "--split=random", f"--out={folder}/clicks"],
         "unrated": [*columns, new, "--label_threshold=3"],
-        "split_adult": ["--dataset=adult", f"--source={adult}", new, "--split=random"],
-        "counted_table": [*columns, new, "--min_category_count=1"],
-        "no_source": ["--dataset=criteo", new],
+        "split_adult": ["--spec=adult", f"--source={adult}", new, "--split=random"],
+        "both": [*columns, new, "--spec=adult"],
+        "parts_of_table": [*columns, new, "--part_mib=1"],
+        "no_such_spec": ["--spec=adutl", f"--source={adult}", new],
+        "no_source": ["--spec=criteo", new],
     }
     commands["strong"] += ["--validation_users=1", "--test_users=1", "--fold_in=0.7"]
     small = ["--synthetic_users=20", "--synthetic_items=40", "--synthetic_ratings=200"]
@@ -125,7 +127,7 @@ def test_summary_notes_ids_that_are_nearly_integers(outcomes: dict[str, Outcome]
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("adult", ("train: 18 rows, ", "% with label 1", "test: 2 rows, 50.0% with label 1")),
+        ("adult", ("test: 2 rows, 50.0% with label 1", "together: 42 rows")),
         ("strong", ("in training: 2 users", "of 1 users", "fold in interactions: 14")),
         ("clicks", ("interactions of 20 users, ", "% with label 1", "at label threshold: ")),
     ],
@@ -142,7 +144,7 @@ def test_summaries_of_clicks_and_of_held_out_users(
 def test_help_explains_every_flag() -> None:
     command = [sys.executable, "-m", "data.prepare", "--help"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    for text in ("--label_threshold", "--fold_in", "--min_category_count", "--dataset=criteo"):
+    for text in ("--label_threshold", "--fold_in", "--part_mib", "--spec=criteo"):
         assert text in done.stdout
 
 
@@ -164,10 +166,12 @@ def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_aske
         (
             "split_adult",
             2,
-            "error: --split goes with other datasets only. Received: --dataset=adult",
+            "error: --split goes with --dataset only. Received: --spec=adult",
         ),
-        ("counted_table", 2, "error: --min_category_count goes with other datasets only"),
-        ("no_source", 2, "error: --source must be given with --dataset=criteo"),
+        ("both", 2, "error: Either --dataset or --spec must be given"),
+        ("parts_of_table", 2, "error: --part_mib goes with --spec only"),
+        ("no_such_spec", 2, "Did you mean 'adult'?"),
+        ("no_source", 2, "error: --source must be given with --spec"),
     ],
 )
 def test_refusals(name: str, code: int, message: str, outcomes: dict[str, Outcome]) -> None:

@@ -11,12 +11,12 @@ import polars as pl
 
 from data.assemble import PrepareOptions
 from data.blocks import Ragged
-from data.click_rows import ClickOptions, prepare_clicks
 from data.dataset import PreparedDataset
 from data.filters import FilterOptions
-from data.sources import adult, criteo, lightgcn, movielens, ncf_authors
+from data.sources import lightgcn, movielens, ncf_authors
 from data.splits import SplitOptions
 from tests.data.reading import attributes, prepared
+from tests.data.spec_tables import prepare_shipped
 
 RealData = Callable[[str], Path]
 
@@ -121,9 +121,10 @@ def test_gowalla(real_data: RealData, tmp_path: Path) -> None:
 def test_adult(real_data: RealData, tmp_path: Path) -> None:
     folder = real_data("adult")
     (data_rows, test), _, _ = stated(folder)
-    prepare_clicks(adult.load(adult.AdultOptions(folder)), ClickOptions(), tmp_path / "out")
-    data = PreparedDataset(tmp_path / "out")
-    assert split_rows(data) == [data_rows - data_rows // 10, data_rows // 10, test]
+    data = prepare_shipped("adult", folder, tmp_path / "out")
+    rows = split_rows(data)
+    assert (rows[0] + rows[1], rows[2]) == (data_rows, test)
+    assert 0.09 < rows[1] / data_rows < 0.11
     assert data.raw_ids("native_country")[0] == "United-States"
     labels = data.read("rows", "test")["label"]
     assert isinstance(labels, np.ndarray)
@@ -133,8 +134,7 @@ def test_adult(real_data: RealData, tmp_path: Path) -> None:
 def test_criteo_sample(real_data: RealData, tmp_path: Path) -> None:
     folder = real_data("criteo-sample")
     (rows, clicks), _, _ = stated(folder)
-    prepare_clicks(criteo.load(criteo.CriteoOptions(folder)), ClickOptions(), tmp_path / "out")
-    data = PreparedDataset(tmp_path / "out")
+    data = prepare_shipped("criteo", folder / "train.txt", tmp_path / "out")
     assert split_rows(data) == [rows * 8 // 10, rows // 10, rows // 10]
     labels = [np.asarray(data.read("rows", s)["label"]) for s in ("train", "validation", "test")]
     assert np.concatenate(labels).sum() == clicks

@@ -10,13 +10,12 @@ import polars as pl
 import pytest
 
 from data.assemble import PrepareOptions
-from data.click_rows import ClickOptions, prepare_clicks
-from data.click_table import ClickTable
 from data.feature import NumericStatistics
 from data.interactions import Interactions
 from data.schema import Feature, Kind, Schema
 from data.splits import SplitOptions
 from tests.data.reading import prepared
+from tests.data.spec_tables import prepare_frame
 
 
 def test_known_answers() -> None:
@@ -39,18 +38,18 @@ def test_a_large_mean_does_not_drown_a_small_spread() -> None:
     assert (found.mean, found.stddev) == (4_000_000.5, 0.5)
 
 
-def table(held_out: float) -> ClickTable:
+def table(held_out: float) -> pl.DataFrame:
     x = np.concatenate([np.arange(100), np.full(60, held_out)]).astype(np.float32)
     split = ["train"] * 100 + ["validation"] * 30 + ["test"] * 30
     label = pl.Series([0.0, 1.0] * 80, dtype=pl.Float32)
-    return ClickTable("t", pl.DataFrame({"label": label, "x": x, "split": split}))
+    return pl.DataFrame({"label": label, "x": x, "split": split})
 
 
 def test_held_out_rows_do_not_count(tmp_path: Path) -> None:
-    features = []
+    features, wanted = [], {"label": {"kind": "label"}, "x": {"kind": "numeric"}}
     for number, held_out in enumerate((0.0, 1e6)):
-        schema = prepare_clicks(table(held_out), ClickOptions(), tmp_path / str(number))
-        features.append(schema.feature("x"))
+        data = prepare_frame(table(held_out), wanted, tmp_path / str(number))
+        features.append(data.schema.feature("x"))
     assert features[0] == features[1]
     statistics = features[0].statistics
     assert statistics is not None

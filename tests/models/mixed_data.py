@@ -8,14 +8,13 @@ import numpy as np
 import polars as pl
 
 from data.assemble import PrepareOptions, prepare
-from data.click_rows import ClickOptions, prepare_clicks
-from data.click_table import ClickTable
 from data.dataset import PreparedDataset
 from data.filters import FilterOptions
 from data.interactions import Interactions
 from data.pipeline import Batch, make_dataset
 from data.splits import SplitOptions
 from models.recommender import Recommender
+from tests.data.spec_tables import prepare_frame
 
 USERS, ITEMS = 30, 24
 
@@ -34,8 +33,13 @@ def xor_clicks(folder: Path) -> PreparedDataset:
             "shape": [f"s{s}" for s in shape],
         }
     )
-    prepare_clicks(ClickTable("xor", frame), ClickOptions(), folder)
-    return PreparedDataset(folder)
+    features = {
+        "label": {"kind": "label"},
+        "hours": {"kind": "numeric"},
+        "colour": {"kind": "categorical"},
+        "shape": {"kind": "categorical"},
+    }
+    return prepare_frame(frame, features, folder)
 
 
 def labelled_pairs(folder: Path) -> PreparedDataset:

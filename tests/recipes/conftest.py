@@ -37,7 +37,7 @@ PREPARATIONS = {
         "--min_user_interactions=5",
         "--split=held_out_users",
     ),
-    "adult": ("adult", "--dataset=adult"),
+    "adult": ("adult", "--spec=adult"),
     "gowalla": ("gowalla", "--dataset=lightgcn"),
 }
 

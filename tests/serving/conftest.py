@@ -30,14 +30,13 @@ from configs.runs import (
     schema_sha256,
 )
 from data.atomic import write_json
-from data.click_rows import ClickOptions, prepare_clicks
-from data.click_table import ClickTable
 from data.dataset import PreparedDataset
 from models.closed_form import ClosedForm
 from models.saving import save_weights
 from serving.export import export, write_version
 from serving.model_manager import ModelManager
 from serving.rest import RestOptions, make_app
+from tests.data.spec_tables import prepare_frame
 
 Serve = Callable[..., str]
 
@@ -237,10 +236,16 @@ def census_frame() -> pl.DataFrame:
 def census(census_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Wide&Deep on rows without users and items, exported by the function."""
     folder = tmp_path_factory.mktemp("census")
-    table = ClickTable("census", census_frame, defaults={"age": 30.0})
-    prepare_clicks(table, ClickOptions(min_category_count=2), folder / "data")
+    features = {
+        "label": {"kind": "label"},
+        "age": {"kind": "numeric", "missing": 30},
+        "hours": {"kind": "numeric"},
+        "work": {"kind": "categorical", "min_count": 2},
+        "code": {"kind": "categorical", "type": "int64", "min_count": 2},
+        "rare": {"kind": "categorical", "min_count": 2},
+    }
+    data = prepare_frame(census_frame, features, folder / "data")
     settings = {"crosses": ("work*code",), "buckets": 4, "exclude": ("hours",)}
-    data = PreparedDataset(folder / "data")
     run = load_run(save_run(data, folder / "run", "wide_deep", **settings))
     return Exported(run, export(run, folder / "export"))
 

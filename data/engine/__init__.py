@@ -1,0 +1,1 @@
+"""A table of any size to a prepared dataset, as its feature spec says."""

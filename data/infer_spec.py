@@ -1,0 +1,70 @@
+r"""Proposes a feature spec for a table, from its first rows, with a reason for each choice.
+
+  python -m data.infer_spec --source=sales.csv
+  python -m data.infer_spec --source='logs/*.csv.gz' --label=clicked --out=features.yaml
+  python -m data.prepare --spec=features.yaml --source='logs/*.csv.gz' --out=DATA
+
+It reads the first file: CSV or TSV with or without header, packed by gzip or zstd, Parquet, or
+TFRecords of row-wise tf.Example. Where no column looks like the label it says so: pass --label.
+docs/feature-spec.md explains every key of the spec.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+
+from absl import app, flags
+
+from data.atomic import write_text
+from data.errors import InputError
+from data.inference.propose import propose_spec
+
+EXIT_BAD_INPUT = 2
+
+_SOURCE = flags.DEFINE_string("source", None, "File, folder or pattern in quotes.", required=True)
+_LABEL = flags.DEFINE_string("label", None, "Column of the label; guessed where it is left out.")
+_OUT = flags.DEFINE_string("out", None, "File to write; printed where it is left out.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --out if it is there.")
+_ROWS = flags.DEFINE_integer("rows", 100_000, "Rows to read.", 1)
+
+
+def run() -> None:
+    """Proposes, and prints or writes."""
+    out = Path(_OUT.value) if _OUT.value else None
+    if out is not None and out.exists() and not _OVERWRITE.value:
+        raise InputError(
+            "--out must not exist yet",
+            received=out,
+            action="Choose another file, or pass --overwrite to replace it",
+        )
+    text = propose_spec(_SOURCE.value, _LABEL.value, _ROWS.value)
+    if out is None:
+        print(text, end="")
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, text)
+    print(f"Wrote {out}. Read it, then:")
+    print(f"  python -m data.prepare --spec={out} --source='{_SOURCE.value}' --out=DATA")
+
+
+def main(argv: list[str]) -> None:
+    """Parses and calls."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    try:
+        run()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        rule = "The source must be readable, and the output writable with room on its disk"
+        print(f"error: {InputError(rule, received=error)}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""Guesses of what a table means, from its first rows."""

@@ -1,0 +1,228 @@
+"""What each column seems to be: the features of a spec, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from data.engine.column_kinds import MAX_RAW_ID_BYTES
+from data.feature import Kind
+from data.inference.label import label_options
+from data.inference.multi_hot import free_separator, listed_values, value_separator
+from data.inference.names import (
+    ITEMS,
+    USERS,
+    has_no_name,
+    names_code,
+    names_key,
+    names_rows,
+    names_time,
+)
+from data.inference.profile import Profile
+
+_FEW_ROWS = 20  # too few to tell whether every value is different
+_NEARLY_ALL = 0.9
+_MANY, _RARE = 50, 4  # values, and times that make one worth an id of its own
+_LARGE_TABLE = 10_000
+_SKEWED = 2.0  # the skewness of an exponential distribution
+_EXACT = 2.0**24  # integers above are not exact as float32
+_EPOCHS = ((1e8, 4e9, "seconds"), (1e11, 4e12, "milliseconds"), (1e14, 4e15, "microseconds"))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A feature that is proposed, or a column that is left out.
+
+    Attributes:
+        column: The column.
+        kind: What it seems to be; None where it is left out.
+        why: The reason, and what was seen.
+        options: Other keys of the feature.
+    """
+
+    column: str
+    kind: Kind | None
+    why: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def choose_features(profiles: Mapping[str, Profile], label: Profile) -> list[Choice]:
+    """Returns what the columns seem to be: the label first, then in the order of the file."""
+    options, why = label_options(label)
+    lacking = label.rows - label.present
+    if lacking:
+        why += f"; {lacking:,} rows lack it and are refused: correct them, or --max_bad_lines"
+    keys = {
+        Kind.USER: _best_key(profiles, USERS, label),
+        Kind.ITEM: _best_key(profiles, ITEMS, label),
+        Kind.TIME: _best_time(profiles, label),
+    }
+    kinds = {column: kind for kind, column in keys.items() if column}
+    others = [p for name, p in profiles.items() if name != label.name]
+    return [
+        Choice(label.name, Kind.LABEL, why, options),
+        *(_choose(profile, kinds.get(profile.name)) for profile in others),
+    ]
+
+
+def _best_key(profiles: Mapping[str, Profile], owners: tuple[str, ...], label: Profile) -> str:
+    found = []
+    for name, profile in profiles.items():
+        place = names_key(name, owners)
+        is_key = place is not None and profile.distinct > 2 and not profile.is_list
+        decimal = profile.is_number and not profile.is_integer and not profile.has_codes
+        if is_key and not decimal and name != label.name and not _unfit(profile):
+            found.append((place, name))
+    return min(found)[1] if found else ""
+
+
+def _best_time(profiles: Mapping[str, Profile], label: Profile) -> str:
+    whole = [p for p in profiles.values() if p.present == p.rows and p.distinct > 1]
+    found = [
+        (not names_time(p.name), n, p.name)
+        for n, p in enumerate(whole)
+        if p.name != label.name and not p.is_list and (p.is_time or _epoch(p))
+    ]
+    return min(found)[2] if found else ""
+
+
+def _epoch(profile: Profile) -> str:
+    """Returns the unit of integers that seem to be times, or nothing."""
+    could = names_time(profile.name) or has_no_name(profile.name)
+    if not (could and profile.is_integer):
+        return ""
+    low, high = float(profile.numbers.min()), float(profile.numbers.max())
+    return next((unit for a, b, unit in _EPOCHS if a <= low and high <= b), "")
+
+
+def _unfit(profile: Profile) -> str:
+    """Returns why a column of texts cannot be a feature, or nothing."""
+    if profile.longest > MAX_RAW_ID_BYTES and not profile.is_list:
+        return f"a value of {profile.longest:,} bytes; a raw id has at most {MAX_RAW_ID_BYTES:,}"
+    return "values with line breaks, which no raw id may hold" if profile.has_breaks else ""
+
+
+def _choose(profile: Profile, kind: Kind | None) -> Choice:
+    seen = _seen(profile)
+    if profile.distinct == 0:
+        return Choice(profile.name, None, "no value in any row")
+    if profile.distinct == 1 and profile.present == profile.rows:
+        return Choice(profile.name, None, f"constant: {profile.counts['text'][0][:40]!r}")
+    if kind is Kind.TIME:
+        unit = _epoch(profile)
+        options = {"type": "int64"} if unit else {}
+        return Choice(profile.name, kind, f"{unit or 'ISO 8601'}: {_span(profile)}", options)
+    if kind is not None:
+        return _key(profile, kind, seen)
+    if profile.is_time or _epoch(profile):
+        lacks = "" if profile.present == profile.rows else "; a time must be in every row"
+        return Choice(profile.name, None, f"times, of which one column can be `time`{lacks}")
+    if _numbers_rows(profile):
+        return Choice(profile.name, None, "it numbers the rows")
+    separator = value_separator(profile)
+    if separator or profile.is_list:
+        return _multi_hot(profile, separator)
+    unfit = _unfit(profile)
+    if unfit:
+        return Choice(profile.name, None, unfit)
+    if profile.is_number and not _is_code(profile):
+        return _numeric(profile, seen)
+    return _categorical(profile, seen)
+
+
+def _seen(profile: Profile) -> str:
+    parts = [f"{profile.distinct:,} values", profile.missing_share]
+    if profile.missing_texts:
+        parts.append(f"as {', '.join(map(repr, profile.missing_texts))}")
+    return ", ".join(part for part in parts if part)
+
+
+def _span(profile: Profile) -> str:
+    values = profile.counts["text"]
+    if profile.is_integer:
+        return f"{int(profile.numbers.min())} to {int(profile.numbers.max())}"
+    return f"{values[0]} to {values[-1]}"
+
+
+def _key(profile: Profile, kind: Kind, seen: str) -> Choice:
+    why = f"by its name; {seen}"
+    if _nearly_all_differ(profile):
+        why += "; each is there about once, so a model learns little of it"
+    is_integer = profile.is_integer and "-1" not in set(profile.counts["text"])
+    return Choice(profile.name, kind, why, {"type": "int64"} if is_integer else {})
+
+
+def _numbers_rows(profile: Profile) -> bool:
+    if not (profile.is_integer and profile.distinct == profile.rows):
+        return False
+    steps = np.diff(profile.values.cast(pl.Int64).to_numpy())
+    return names_rows(profile.name) or (profile.rows >= _FEW_ROWS and bool((steps == 1).all()))
+
+
+def _nearly_all_differ(profile: Profile) -> bool:
+    present = profile.present
+    return present >= _FEW_ROWS and profile.distinct >= _NEARLY_ALL * present
+
+
+def _is_code(profile: Profile) -> bool:
+    """Returns whether numbers seem to be names: flags, codes, ids."""
+    if profile.has_codes or profile.distinct <= 2:
+        return True
+    if not profile.is_integer:
+        return False
+    large = float(np.abs(profile.numbers).max()) > _EXACT
+    return names_code(profile.name) or (large and _nearly_all_differ(profile))
+
+
+def _numeric(profile: Profile, seen: str) -> Choice:
+    low, high = float(profile.numbers.min()), float(profile.numbers.max())
+    why = f"numbers from {low:g} to {high:g}, mean {profile.numbers.mean():.4g}; {seen}"
+    if profile.present < profile.rows:
+        why += "; a missing one is stored as 0 unless `missing` says otherwise"
+    if low >= 0 and high > 10 and profile.skewness > _SKEWED:
+        why += f"; skewness {profile.skewness:.1f}, so log1p"
+        return Choice(profile.name, Kind.NUMERIC, why, {"transforms": ["log1p", "normalise"]})
+    return Choice(profile.name, Kind.NUMERIC, why)
+
+
+def _categorical(profile: Profile, seen: str) -> Choice:
+    why = f"{'integers that seem to be codes' if profile.is_integer else 'texts'}; {seen}"
+    options: dict[str, Any] = {"type": "int64"} if profile.is_integer else {}
+    more, reason = _room(profile, profile.present)
+    return Choice(profile.name, Kind.CATEGORICAL, why + reason, options | more)
+
+
+def _multi_hot(profile: Profile, separator: str) -> Choice:
+    parts = Profile(profile.name, listed_values(profile, separator))
+    if not separator:
+        separator = free_separator(parts)
+        if not separator or _unfit(parts):
+            return Choice(profile.name, None, "lists whose values hold every usual separator")
+        if parts.is_number and not parts.is_integer:
+            return Choice(profile.name, None, "lists of numbers that are no ids")
+    elif _unfit(parts):
+        return Choice(profile.name, None, _unfit(parts))
+    share = profile.missing_share
+    why = (
+        f"{'lists' if profile.is_list else f'several values with {separator!r} between'}; "
+        f"{parts.distinct:,} values, {len(parts.values) / profile.rows:.2g} a row"
+        f"{f', {share}' if share else ''}"
+    )
+    options = {} if separator == "|" else {"separator": separator}
+    more, reason = _room(parts, parts.present)
+    return Choice(profile.name, Kind.MULTI_HOT, why + reason, options | more)
+
+
+def _room(profile: Profile, present: int) -> tuple[dict[str, Any], str]:
+    """Returns how the ids of a category are bounded, and why."""
+    if _nearly_all_differ(profile):
+        buckets = 10 ** min(6, max(2, len(str(profile.distinct))))
+        return {"hash": buckets}, "; nearly every value is different, so hashed: or leave it out"
+    if profile.distinct >= _MANY and 2 * profile.singles >= profile.distinct:
+        least = _RARE if present >= _LARGE_TABLE else 2
+        return {"min_count": least}, f"; {profile.singles:,} are there once, so min_count"
+    return {}, ""

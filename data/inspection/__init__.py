@@ -1,0 +1,1 @@
+"""What is in a prepared dataset, in numbers and pictures, whatever its size."""

@@ -1,0 +1,59 @@
+"""What the commands that look at a prepared dataset have in common."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+
+from data.errors import InputError
+from data.inspection.row_stream import Report
+
+EXIT_BAD_INPUT = 2
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Returns the arguments that are no flags; ends the process with exit code 2 on a bad flag.
+
+    absl would end it with 1, which tells of findings.
+    """
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        print(f"error: {error}. See --help.", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def dataset_folder(argv: list[str]) -> Path:
+    """Returns the one argument of a command.
+
+    Raises:
+        InputError: None, or more than one.
+    """
+    if len(argv) != 2:
+        raise InputError(
+            "One prepared dataset must be named",
+            received=" ".join(argv[1:]) or "none",
+            action="Write the folder that data.prepare made; see --help",
+        )
+    return Path(argv[1])
+
+
+def run_main(run: Callable[[list[str], Report], int], argv: list[str]) -> int:
+    """Runs a command and returns its exit code: 2 on bad input, whose error it prints."""
+    started = time.perf_counter()
+
+    def report(text: str) -> None:
+        print(f"[{time.perf_counter() - started:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+    try:
+        return run(argv, report)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        rule = "The dataset must be readable, and --out writable with room on its disk"
+        print(f"error: {InputError(rule, received=error)}", file=sys.stderr)
+    return EXIT_BAD_INPUT

@@ -1,0 +1,1 @@
+"""Shapes of synthetic clicks that are shipped."""

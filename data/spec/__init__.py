@@ -1,0 +1,1 @@
+"""What a table means: the feature spec."""

@@ -1,0 +1,188 @@
+"""`features.yaml` to a `TableSpec`: typed, and strict about what it does not know.
+
+docs/feature-spec.md explains every key, with an annotated example.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from data.errors import InputError, nearest
+from data.feature import Kind
+from data.spec.checks import check_spec
+from data.spec.table_spec import CrossSpec, FeatureSpec, SourceSpec, SplitSpec, TableSpec
+from data.spec.transforms import parse_transforms
+from data.spec.yaml_text import read_yaml
+
+_PARTS = ("name", "source", "features", "crosses", "split")
+_KINDS = [kind.value for kind in Kind if kind is not Kind.TEXT]
+# Other names of keys, for those that would be no Python identifiers.
+_FEATURE_KEYS = {"hash": "hash_buckets", "bucketise": "buckets"}
+_CROSS_KEYS = {"hash": "buckets"}
+
+
+def load_spec(path: Path) -> TableSpec:
+    """Reads a feature spec.
+
+    Raises:
+        InputError: No YAML, an unknown key, a value of the wrong type, or settings that do not go
+            together; with the place in the file.
+    """
+    return parse_spec(read_yaml(path), path)
+
+
+def parse_spec(value: Any, where: object) -> TableSpec:
+    """Builds a spec from the content of `features.yaml`.
+
+    Args:
+        value: The content.
+        where: The file, for messages.
+
+    Raises:
+        InputError: As of `load_spec`.
+    """
+    body = _mapping(value, where, "")
+    _check_keys(body, _PARTS, where, "")
+    if "features" not in body:
+        raise InputError("The spec must list features", received=", ".join(body), where=where)
+    features = _mapping(body["features"], where, "features")
+    crosses = _mapping(body.get("crosses", {}), where, "crosses")
+    spec = TableSpec(
+        name=convert(body.get("name", "table"), str, f"{where}, name"),
+        features=tuple(_feature(name, entry, where) for name, entry in features.items()),
+        source=_fill(SourceSpec, body.get("source", {}), where, "source"),
+        crosses=tuple(_cross(name, entry, where) for name, entry in crosses.items()),
+        split=_fill(SplitSpec, body.get("split", {}), where, "split"),
+    )
+    check_spec(spec, where)
+    return spec
+
+
+def _feature(name: str, entry: Any, where: object) -> FeatureSpec:
+    path = f"features.{name}"
+    body = dict(_mapping(entry, where, path))
+    kind = body.pop("kind", None)
+    if kind not in _KINDS:
+        raise InputError(
+            "A feature must say what it is by its kind",
+            received=repr(kind),
+            where=f"{where}, {path}.kind",
+            action=f"Known: {', '.join(_KINDS)}",
+        )
+    transforms = parse_transforms(body.pop("transforms", []), f"{where}, {path}.transforms")
+    given = {"column": str(name), **body}
+    fixed = {"name": str(name), "kind": Kind(kind), "transforms": transforms}
+    return _fill(FeatureSpec, given, where, path, _FEATURE_KEYS, fixed)
+
+
+def _cross(name: str, entry: Any, where: object) -> CrossSpec:
+    path = f"crosses.{name}"
+    body = _mapping(entry, where, path)
+    for key in ("of", "hash"):
+        if key not in body:
+            raise InputError(
+                "A cross must name its parts by `of` and its number of buckets by `hash`",
+                received=", ".join(body) or "nothing",
+                where=f"{where}, {path}",
+            )
+    return _fill(CrossSpec, body, where, path, _CROSS_KEYS, {"name": str(name)})
+
+
+def _mapping(value: Any, where: object, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(
+            "A part of the spec must be a block of `key: value` lines",
+            received=repr(value),
+            where=f"{where}, {path}" if path else where,
+            action="docs/feature-spec.md has an example",
+        )
+    for key in value:
+        if not isinstance(key, str):
+            raise InputError(
+                "A name must be a text",
+                received=f"{key!r}, of type {type(key).__name__}",
+                where=f"{where}, {path}" if path else where,
+                action="Write it in quotes: YAML reads on, off, yes, no and numbers as values",
+            )
+    return value
+
+
+def _check_keys(
+    body: dict[str, Any], known: typing.Iterable[str], where: object, path: str
+) -> None:
+    for key in body:
+        if key not in known:
+            raise InputError(
+                "A key of the spec must be known",
+                received=repr(key),
+                where=f"{where}, {path}" if path else where,
+                action=nearest(str(key), known),
+            )
+
+
+def _fill(
+    kind: type,
+    value: Any,
+    where: object,
+    path: str,
+    renamed: dict[str, str] | None = None,
+    fixed: dict[str, Any] | None = None,
+) -> Any:
+    """Builds a dataclass from a block, each value checked by the type of its field."""
+    body, renamed, fixed = _mapping(value, where, path), renamed or {}, fixed or {}
+    hints = typing.get_type_hints(kind)
+    ours = {field.name for field in dataclasses.fields(kind)} - fixed.keys()
+    names = {key: renamed.get(key, key) for key in body}
+    _check_keys(body, sorted((ours - set(renamed.values())) | renamed.keys()), where, path)
+    values = {
+        names[key]: convert(entry, hints[names[key]], f"{where}, {path}.{key}")
+        for key, entry in body.items()
+    }
+    return kind(**values, **fixed)
+
+
+def convert(value: Any, hint: Any, where: str) -> Any:
+    """Returns a value of YAML as the type of a field.
+
+    Raises:
+        InputError: It is of another type.
+    """
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        inner = typing.get_args(hint)[0]
+        entries = value if isinstance(value, list) else [value]
+        return tuple(convert(entry, inner, where) for entry in entries)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value in choices:
+            return value
+        raise _wrong(value, " or ".join(map(repr, choices)), where)
+    if origin is not None:  # one of several types, None among them
+        return convert(value, typing.get_args(hint)[0], where)
+    return _scalar(value, hint, where)
+
+
+def _scalar(value: Any, hint: type, where: str) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is bool and isinstance(value, bool):
+        return value
+    is_number = is_number and math.isfinite(value)
+    if hint is int and is_number and int(value) == value and value >= 0:
+        return int(value)
+    if hint is float and is_number:
+        return float(value)
+    if hint is str and isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    words = {bool: "true or false", int: "a whole number of at least 0", float: "a finite number"}
+    raise _wrong(value, words.get(hint, "a text"), where)
+
+
+def _wrong(value: Any, expected: str, where: str) -> InputError:
+    hint = "Write it in quotes" if expected == "a text" else None
+    return InputError(
+        f"The value must be {expected}", received=repr(value), where=where, action=hint
+    )
