@@ -77,6 +77,13 @@ def ml_1m_fast() -> RunConfig:
     """SASRec with the softmax over all items, on the same data, in less than half the time.
 
     python -m trainers.run --model=bert4rec --recipe=ml_1m_fast --data_dir=DATA --model_dir=RUN
+
+    Test, seed 1, all items: HR@10 .2997, NDCG@10 .1703; among 100 uniform negatives .8187 and
+    .6212. The target, NDCG@10 .172, is missed; gSASRec has .1726, SASRec with cross-entropy .1821.
+    Training took 42% of the time of `ml_1m` (1,297 s and 3,083 s, both beside other work).
+    Validation NDCG@10 by epoch: 6 .129, 12 .146, 18 .160, 24 .165, 30 .169, 36 .170, 42 .173
+    (chosen), 48 .172. 2,304 steps are few: smaller batches are the next thing to try. One setting
+    was tried.
     """
     base = ml_1m()
     return replace(

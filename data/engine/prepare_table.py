@@ -35,7 +35,7 @@ from data.errors import InputError
 from data.events import SPLITS, TRAIN
 from data.feature import Kind
 from data.output import check_output
-from data.schema import SCHEMA_FILE, TOOL, Cross, Schema
+from data.schema import SCHEMA_FILE, TOOL, Schema
 from data.spec.table_spec import TableSpec
 from data.vocabulary import Vocabulary
 
@@ -153,7 +153,7 @@ class _Run:
                     "tool": TOOL,
                 },
                 facts=self._facts(parts, fits),
-                crosses=tuple(Cross(c.name, c.of, c.buckets) for c in self._spec.crosses),
+                crosses=self._spec.crosses,
             )
             write_json(folder / SCHEMA_FILE, schema.to_json())
         return schema

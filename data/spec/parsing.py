@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from data.errors import InputError, nearest
 from data.feature import Kind
+from data.schema import Cross
 from data.spec.checks import check_spec
-from data.spec.table_spec import CrossSpec, FeatureSpec, SourceSpec, SplitSpec, TableSpec
+from data.spec.table_spec import FeatureSpec, SourceSpec, SplitSpec, TableSpec
 from data.spec.transforms import parse_transforms
 from data.spec.yaml_text import read_yaml
 
@@ -79,7 +80,7 @@ def _feature(name: str, entry: Any, where: object) -> FeatureSpec:
     return _fill(FeatureSpec, given, where, path, _FEATURE_KEYS, fixed)
 
 
-def _cross(name: str, entry: Any, where: object) -> CrossSpec:
+def _cross(name: str, entry: Any, where: object) -> Cross:
     path = f"crosses.{name}"
     body = _mapping(entry, where, path)
     for key in ("of", "hash"):
@@ -89,7 +90,7 @@ def _cross(name: str, entry: Any, where: object) -> CrossSpec:
                 received=", ".join(body) or "nothing",
                 where=f"{where}, {path}",
             )
-    return _fill(CrossSpec, body, where, path, _CROSS_KEYS, {"name": str(name)})
+    return _fill(Cross, body, where, path, _CROSS_KEYS, {"name": str(name)})
 
 
 def _mapping(value: Any, where: object, path: str) -> dict[str, Any]:

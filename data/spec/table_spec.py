@@ -8,6 +8,7 @@ from typing import Literal
 
 from data.errors import InputError, nearest
 from data.feature import Kind, Transform
+from data.schema import Cross
 
 Format = Literal["auto", "csv", "tsv", "parquet", "tfrecord", "tfds"]
 SplitMethod = Literal["files", "time", "hash", "column", "position"]
@@ -97,21 +98,6 @@ class FeatureSpec:
 
 
 @dataclass(frozen=True)
-class CrossSpec:
-    """A category made of several, hashed.
-
-    Attributes:
-        name: Its name.
-        of: Categorical features, or the buckets of numeric ones.
-        buckets: Number of hash buckets.
-    """
-
-    name: str
-    of: tuple[str, ...]
-    buckets: int
-
-
-@dataclass(frozen=True)
 class SplitSpec:
     """Which rows are held out.
 
@@ -157,7 +143,7 @@ class TableSpec:
     name: str
     features: tuple[FeatureSpec, ...]
     source: SourceSpec = field(default_factory=SourceSpec)
-    crosses: tuple[CrossSpec, ...] = ()
+    crosses: tuple[Cross, ...] = ()
     split: SplitSpec = field(default_factory=SplitSpec)
 
     def of_kind(self, *kinds: Kind) -> list[FeatureSpec]:

@@ -11,8 +11,9 @@ import yaml
 
 from data.errors import InputError
 from data.feature import Kind, Transform
+from data.schema import Cross
 from data.spec.parsing import load_spec, parse_spec
-from data.spec.table_spec import CrossSpec, SourceSpec, SplitSpec
+from data.spec.table_spec import SourceSpec, SplitSpec
 from data.spec.transforms import apply
 from tests.data.raw_files import says
 
@@ -53,7 +54,7 @@ def test_every_value_is_read_with_its_type(tmp_path: Path) -> None:
     missing = ("?", "-1")
     assert spec.source == SourceSpec("tsv", header=False, columns=columns, missing=missing)
     assert spec.split == SplitSpec("time", "when", test_from="2024-02-01T00:00:00Z")
-    assert spec.crosses == (CrossSpec("colour_price", ("colour", "price_bucket"), 500),)
+    assert spec.crosses == (Cross("colour_price", ("colour", "price_bucket"), 500),)
     label, price, _, lining, tags, user, time = spec.features
     assert (label.positive, label.negative) == (("yes sir",), ("no", "0"))
     clip = Transform("clip", (0.0, 100.0))

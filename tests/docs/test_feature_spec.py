@@ -16,18 +16,19 @@ from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
 from data.engine.prepare_table import TableOptions, prepare_table
 from data.feature import Kind
+from data.schema import Cross
 from data.spec.parsing import load_spec
-from data.spec.table_spec import CrossSpec, FeatureSpec, SourceSpec, SplitSpec, TableSpec
+from data.spec.table_spec import FeatureSpec, SourceSpec, SplitSpec, TableSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "feature-spec.md"
 # Fields that have another name in YAML.
 KEYS: dict[type, dict[str, str]] = {
     SourceSpec: {},
     FeatureSpec: {"hash_buckets": "hash", "buckets": "bucketise"},
-    CrossSpec: {"buckets": "hash"},
+    Cross: {"buckets": "hash"},
     SplitSpec: {},
 }
-NAMES = {FeatureSpec: {"name"}, CrossSpec: {"name"}}  # the key of the block itself
+NAMES = {FeatureSpec: {"name"}, Cross: {"name"}}  # the key of the block itself
 OWN = {"transforms", "kind", "column"}  # whose defaults the parser knows
 
 
@@ -51,7 +52,7 @@ def example(folder: Path) -> TableSpec:
     [
         ("source", SourceSpec),
         ("features", FeatureSpec),
-        ("crosses", CrossSpec),
+        ("crosses", Cross),
         ("split", SplitSpec),
     ],
 )
