@@ -70,17 +70,31 @@ def ml_1m() -> RunConfig:
 
 
 def gowalla() -> RunConfig:
-    """Mult-VAE of the paper's widths on LightGCN's split of Gowalla. Never trained so far.
+    """Mult-VAE of one layer each way on LightGCN's split of Gowalla.
 
+    python -m data.prepare --dataset=lightgcn --source=gowalla --out=DATA
     python -m trainers.run --model=vae_cf --recipe=gowalla --data_dir=DATA --model_dir=RUN
+
+    Test, seed 1, a user's items of train and validation encoded, all others ranked: Recall@20
+    .1766, NDCG@20 .1432. Target .1641 / .1335, Mult-VAE's in the comparisons that LightGCN began;
+    EASE has .1765 / .1467. Validation, a tenth of the training items, Recall@20 by epoch: 10 .171,
+    20 .204, 30 .213, 40 .216, 50 .217, 60 .217 (chosen): flat at the end. The weights saw train
+    alone. 3,600 steps in 35 minutes on 2 cores of an AMD EPYC (AVX2), 24 GiB, beside other work.
+
+    One setting was tried. Without the paper's hidden layer of 600 a step costs a third, as nearly
+    all of it is the product with 40,981 items.
     """
     base = ml_1m()
     return replace(
         base,
         recipe="gowalla",
-        model=VAECFConfig(),
+        model=VAECFConfig(hidden=(), anneal_steps=3_000),
         trainer=replace(
-            base.trainer, learning_rate=0.001, monitor="recall@20/full", steps_per_call=10
+            base.trainer,
+            epochs=60,
+            evaluate_epochs=10,
+            monitor="recall@20/full",
+            steps_per_call=10,
         ),
         evaluation=replace(base.evaluation, ks=(10, 20, 50)),
     )
