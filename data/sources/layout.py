@@ -59,18 +59,6 @@ def _integer(text: str) -> int:
     return value
 
 
-def _integers_or_null(texts: pl.Series) -> pl.Series:
-    known = _empty_to_null(texts)
-    values = integers(known)
-    if values.null_count() != known.null_count():
-        raise ValueError("a text that is no integer")
-    return values
-
-
-def _integer_or_none(text: str) -> int | None:
-    return _integer(text) if text else None
-
-
 def _integer_ids(texts: pl.Series) -> pl.Series:
     values = integers(texts)
     reserved = values == RESERVED_INTEGER
@@ -126,9 +114,6 @@ NUMBER = Kind("a finite number", pl.Float32(), _finite_values, _finite)
 TEXT = Kind("a text that is not empty", pl.String(), _empty_to_null, _present)
 ID = Kind("an id that is not empty", pl.String(), _ids, lambda text: _present(text.strip()))
 DATETIME = Kind("an ISO 8601 date or time", pl.String(), iso_microseconds, parse_iso)
-OPTIONAL_INTEGER = Kind(
-    "an integer or nothing", pl.String(), _integers_or_null, _integer_or_none, required=False
-)
 OPTIONAL_TEXT = Kind("a text", pl.String(), _unchanged, str, required=False)
 IGNORED = Kind("anything", pl.String(), _unchanged, str, required=False)
 

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from data.errors import InputError
 from data.output import check_output
 from data.schema import FORMAT
+from tests.data.look_commands import Outcome
 from tests.data.raw_files import replace_line, says, write_1m, write_ncf
 from tests.data.test_shipped_specs import write_adult
 
@@ -39,15 +39,6 @@ for arguments in json.load(sys.stdin):
     outcomes.append((code, out.getvalue(), err.getvalue()))
 print(json.dumps(outcomes))
 """
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: exit code and text."""
-
-    code: int
-    out: str
-    err: str
 
 
 def table(folder: Path) -> Path:
