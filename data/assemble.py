@@ -25,6 +25,7 @@ from data.histories import (
     ROWS_BLOCK,
     EncodedEvents,
     history_columns,
+    history_values,
     row_columns,
     split_histories,
     split_rows,
@@ -232,13 +233,13 @@ class _Writer:
                 self.folder,
                 "histories",
                 name,
-                history_columns(self.events, longest),
+                history_columns(history_values(self.events), longest),
                 self.dtypes,
                 data,
                 block_rows=HISTORIES_BLOCK,
                 max_shards=MAX_SHARDS,
             )
-        return View(history_columns(self.events, longest), splits)
+        return View(history_columns(history_values(self.events), longest), splits)
 
 
 def _plain_options(options: PrepareOptions) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from data.audit_rules.label_alone import THRESHOLD
 from data.audit_rules.time_order import Order
 from data.dataset import PreparedDataset
 from data.inspection.command_line import dataset_folder, parse_flags, run_main
-from data.inspection.row_stream import Report
+from data.row_stream import Report
 
 EXIT_FINDINGS = 1
 

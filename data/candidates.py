@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
@@ -169,7 +170,7 @@ def given_negatives(
 
 
 def candidates_sha256(
-    user_ids: np.ndarray, negatives: Ragged, users: Vocabulary, items: Vocabulary
+    lists: Iterable[tuple[np.ndarray, Ragged]], users: Vocabulary, items: Vocabulary
 ) -> str:
     """Hashes the candidates by raw ids, so that the order of vocabularies does not matter.
 
@@ -177,18 +178,19 @@ def candidates_sha256(
     are out of vocabulary are empty.
 
     Args:
-        user_ids: User ids of shape (rows,).
-        negatives: Item ids, a list a row.
+        lists: Some rows after the other: user ids of shape (rows,), and item ids, a list a row.
         users: The user vocabulary.
         items: The item vocabulary.
     """
     outside = pl.Series(["", ""])
     user_text = outside.append(users.raw_ids.cast(pl.String))
     item_text = pl.Series(["", ""]).append(items.raw_ids.cast(pl.String))
-    repeated = np.repeat(user_ids, negatives.lengths)
     digest = hashlib.sha256()
-    for start in range(0, len(repeated), HASH_PAIRS):
-        part = slice(start, start + HASH_PAIRS)
-        lines = user_text.gather(repeated[part]) + "\t" + item_text.gather(negatives.values[part])
-        digest.update((lines.str.join("\n")[0] + "\n").encode())
+    for user_ids, negatives in lists:
+        repeated = np.repeat(user_ids, negatives.lengths)
+        for start in range(0, len(repeated), HASH_PAIRS):
+            part = slice(start, start + HASH_PAIRS)
+            chosen = item_text.gather(negatives.values[part])
+            lines = user_text.gather(repeated[part]) + "\t" + chosen
+            digest.update((lines.str.join("\n")[0] + "\n").encode())
     return digest.hexdigest()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from data.errors import InputError
 from data.events import Events
 
-DUPLICATE_POLICIES = ("error", "keep_first", "keep_last", "keep_all")
+DuplicatePolicy = Literal["error", "keep_first", "keep_last", "keep_all"]
+DUPLICATE_POLICIES: tuple[str, ...] = get_args(DuplicatePolicy)
 
 
 @dataclass(frozen=True)

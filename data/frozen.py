@@ -104,7 +104,7 @@ class FrozenCandidates:
             negatives=count,
             sampling="uniform" if drawn else "given",
             seed=self._seed if drawn else None,
-            sha256=candidates_sha256(users, negatives, self._users, self._items),
+            sha256=candidates_sha256([(users, negatives)], self._users, self._items),
         )
         popular = histories.get("popular_item")
         if isinstance(popular, Ragged):
@@ -112,7 +112,7 @@ class FrozenCandidates:
                 negatives=int(popular.lengths.max(initial=0)),
                 sampling="popularity",
                 seed=self._seed,
-                sha256=candidates_sha256(users, popular, self._users, self._items),
+                sha256=candidates_sha256([(users, popular)], self._users, self._items),
             )
         oracle, event_split = self._interactions.oracle, self._encoded.events.split
         assert event_split is not None

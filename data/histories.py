@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -62,7 +62,8 @@ def _row_values(events: Events) -> list[str]:
     return [name for name in (feedback, "time") if getattr(events, name) is not None]
 
 
-def _history_values(events: Events) -> list[str]:
+def history_values(events: Events) -> list[str]:
+    """Returns the columns of events that histories list beside the items."""
     return [name for name in ("rating", "time") if getattr(events, name) is not None]
 
 
@@ -71,9 +72,14 @@ def row_columns(events: Events) -> tuple[Column, ...]:
     return tuple(Column(name, name) for name in ("user", "item", *_row_values(events)))
 
 
-def history_columns(events: Events, max_lengths: dict[str, int]) -> tuple[Column, ...]:
-    """Returns the columns of the view `histories`."""
-    ragged = ["item", *_history_values(events), "seen_item", "negative_item"]
+def history_columns(values: Sequence[str], max_lengths: dict[str, int]) -> tuple[Column, ...]:
+    """Returns the columns of the view `histories`.
+
+    Args:
+        values: What is listed beside the items.
+        max_lengths: Longest list of each column; `popular_item` is a column if it is here.
+    """
+    ragged = ["item", *values, "seen_item", "negative_item"]
     ragged += [name for name in ("popular_item",) if name in max_lengths]
     feature = dict.fromkeys(("seen_item", "negative_item", "popular_item"), "item")
     lists = [Column(n, feature.get(n, n), True, max(1, max_lengths.get(n, 1))) for n in ragged]
@@ -128,7 +134,7 @@ def split_histories(
     now, before = events.split == split, events.split < split
     data: dict[str, ColumnData] = {"user": encoded.user_id[users]}
     data["item"] = encoded.lists(now, users, encoded.item_id)
-    for name in _history_values(events):
+    for name in history_values(events):
         data[name] = encoded.lists(now, users, getattr(events, name))
     data["seen_item"] = encoded.lists(before, users, encoded.item_id)
     drawn = {"negative_item": negatives} | ({"popular_item": popular} if popular else {})

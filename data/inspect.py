@@ -26,8 +26,8 @@ from data.errors import InputError
 from data.inspection.command_line import dataset_folder, parse_flags, run_main
 from data.inspection.page import write_page
 from data.inspection.report import report_text
-from data.inspection.row_stream import Report
 from data.inspection.scan import inspect_dataset
+from data.row_stream import Report
 
 _OUT = flags.DEFINE_string(
     "out", "report.png", "PNG to draw the pictures in, replaced if it exists; empty for none."

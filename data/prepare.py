@@ -17,6 +17,7 @@ Any table of any size, as its feature spec explains it (docs/feature-spec.md); o
   python -m data.prepare --spec=features.yaml --source='logs/*.csv.gz' --out=DATA
   python -m data.prepare --spec=adult --source=FOLDER --out=DATA
   python -m data.prepare --spec=criteo --source=train.txt --out=DATA
+  python -m data.prepare --spec=movielens_1m --source=ml-1m --out=DATA
   python -m data.prepare --spec=criteo --source='/shared/day_*' --out=/shared/DATA \
       --engine=spark --spark_master=spark://host:7077
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from absl import flags
 
 from data.engine.engines import Engine, LocalEngine, SparkEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.errors import InputError, nearest
 from data.schema import Schema
 from data.spec.parsing import load_spec

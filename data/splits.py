@@ -101,8 +101,18 @@ def _leave_last_out(events: Events, options: SplitOptions) -> np.ndarray:
             received=f"at most {counts.max()} a user",
             action="Pass another --split, or check --user_column and the filters",
         )
-    ends = np.cumsum(counts)[enough]
-    split = np.full(len(events), TRAIN, np.int8)
+    return last_of_each(counts)
+
+
+def last_of_each(counts: np.ndarray) -> np.ndarray:
+    """Returns the split of events, by user and time: each one's last is test, the last but one
+    validation, and all of users with fewer than three are train.
+
+    Args:
+        counts: Events of each user, of shape (users,).
+    """
+    ends = np.cumsum(counts)[counts >= LEAVE_LAST_OUT_EVENTS]
+    split = np.full(int(np.sum(counts)), TRAIN, np.int8)
     split[ends - 1] = TEST
     split[ends - 2] = VALIDATION
     return split

@@ -14,8 +14,8 @@ from data.audit_rules.vocabularies import FittedVocabularies, NewItems
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
 from data.inspection.report import table
-from data.inspection.row_stream import Report, stream_rows
 from data.inspection.scan import ROWS
+from data.row_stream import Report, stream_rows
 
 RULES = tuple(
     rule.name

@@ -12,8 +12,8 @@ import numpy as np
 from data.audit_rules.rule import Finding, Rule, Verdict, columns_of
 from data.feature import Feature, Kind
 from data.inspection.moments import Moments
-from data.inspection.row_stream import Rows, flat
 from data.inspection.scan import was_appended
+from data.row_stream import Rows, flat
 from data.schema import Schema
 from data.spec.transforms import apply, unfitted
 

@@ -16,8 +16,8 @@ from data.blocks import ColumnData, Ragged
 from data.dataset import PreparedDataset
 from data.feature import Kind
 from data.inspection.measures import area_under_curve
-from data.inspection.row_stream import Rows, flat, sample_rows
 from data.inspection.scan import ROWS
+from data.row_stream import Rows, flat, sample_rows
 
 THRESHOLD = 0.98
 _BINS = 4096

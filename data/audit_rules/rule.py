@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from data.feature import Kind
-from data.inspection.row_stream import Rows
 from data.inspection.scan import ROWS
+from data.row_stream import Rows
 from data.schema import Column, Schema
 
 

@@ -13,8 +13,8 @@ from data.audit_rules.rule import Finding, Rule, Verdict, column_of
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.feature import Kind
-from data.inspection.row_stream import Rows, flat, row_count
 from data.inspection.scan import ROWS
+from data.row_stream import Rows, flat, row_count
 from data.schema import FIRST_ID, Schema
 
 MOST_KEYS = 1 << 26

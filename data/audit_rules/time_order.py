@@ -9,7 +9,7 @@ import numpy as np
 
 from data.audit_rules.rule import Finding, Rule, Verdict, column_of
 from data.feature import Kind
-from data.inspection.row_stream import Rows, flat
+from data.row_stream import Rows, flat
 from data.schema import FIRST_ID, Schema
 
 Order = Literal["auto", "all", "user"]

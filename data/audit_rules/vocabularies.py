@@ -11,7 +11,7 @@ from data.audit_rules.rule import Finding, Rule, Verdict, column_of, columns_of
 from data.audit_rules.same_event import raw_id
 from data.dataset import PreparedDataset
 from data.feature import Kind
-from data.inspection.row_stream import Rows, flat
+from data.row_stream import Rows, flat
 from data.schema import FIRST_ID, Schema
 
 _ID_KINDS = (Kind.USER, Kind.ITEM, Kind.CATEGORICAL, Kind.MULTI_HOT, Kind.TEXT)

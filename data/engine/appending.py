@@ -44,6 +44,13 @@ class Previous:
     def __init__(self, folder: Path, spec: TableSpec) -> None:
         self._data = PreparedDataset(folder)
         self._spec = spec
+        if spec.goes_by_user:
+            raise InputError(
+                "Rows can be added where each is split by itself, and has a label",
+                received="interactions" if spec.holds_interactions else "leave_last_out",
+                where="split",
+                action="Prepare all rows again: new ones change which of a user's are the last",
+            )
         if self._data.schema.provenance.get("features_sha256") != features_sha256(spec):
             raise InputError(
                 "Rows can be added to a dataset that was prepared by the same features and crosses",

@@ -20,7 +20,7 @@ _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _LINE_BREAK = r"[\r\n]"
 
 
-def kind_of(feature: FeatureSpec, source: SourceSpec) -> Kind:
+def kind_of(feature: FeatureSpec, source: SourceSpec, *, required: bool = False) -> Kind:
     """Returns what a column of texts must hold for a feature.
 
     Its values are Float32 (label, weight, numeric), Int64 (time, ids of type int64) or String; null
@@ -29,6 +29,7 @@ def kind_of(feature: FeatureSpec, source: SourceSpec) -> Kind:
     Args:
         feature: The feature.
         source: Which texts stand for a missing value, and whether blanks count.
+        required: Whether a raw id must be there, as labels, weights and times always must.
     """
     makers: dict[FeatureKind, Callable[[FeatureSpec], Kind]] = {
         FeatureKind.LABEL: _label,
@@ -37,7 +38,7 @@ def kind_of(feature: FeatureSpec, source: SourceSpec) -> Kind:
         FeatureKind.TIME: _time,
     }
     kind = makers.get(feature.kind, _raw_id)(feature)
-    return _with_missing(kind, source)
+    return _with_missing(_required(kind) if required else kind, source)
 
 
 def split_kind(source: SourceSpec) -> Kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,30 @@ class EncodedShard:
 
     shard: Shard
     longest: dict[str, int]
+
+
+def write_shard(
+    file: Path,
+    columns: Sequence[Column],
+    dtypes: Mapping[str, str],
+    rows: Mapping[str, ColumnData],
+    block_rows: int,
+) -> EncodedShard:
+    """Writes rows as one shard.
+
+    Args:
+        file: The shard.
+        columns: The view's columns.
+        dtypes: Stored type of each feature.
+        rows: The rows by column.
+        block_rows: Rows of a block.
+    """
+    count = len(rows[columns[0].name])
+    starts = range(0, count, block_rows)
+    write_blocks(file, columns, dtypes, rows, starts, block_rows)
+    lengths = {k: v.lengths for k, v in rows.items() if isinstance(v, Ragged)}
+    longest = {name: int(values.max(initial=1)) for name, values in lengths.items()}
+    return EncodedShard(Shard(file.name, len(starts), count, file.stat().st_size), longest)
 
 
 class Encoder:
@@ -83,12 +107,7 @@ class Encoder:
                 np.random.default_rng([self._seed, SHUFFLE_STREAM, index]).shuffle(chosen)
             rows = {name: _take(values, chosen) for name, values in data.items()}
             file = folder / f"{SPLITS[code]}-{index:06d}.tfrecord"
-            starts = range(0, len(chosen), ROWS_BLOCK)
-            write_blocks(file, self.columns, self._dtypes, rows, starts, ROWS_BLOCK)
-            shard = Shard(file.name, len(starts), len(chosen), file.stat().st_size)
-            lengths = {k: v.lengths for k, v in rows.items() if isinstance(v, Ragged)}
-            longest = {name: int(values.max(initial=1)) for name, values in lengths.items()}
-            written[SPLITS[code]] = EncodedShard(shard, longest)
+            written[SPLITS[code]] = write_shard(file, self.columns, self._dtypes, rows, ROWS_BLOCK)
         return written
 
     def _column(self, feature: FeatureSpec, column: pa.Array) -> ColumnData:

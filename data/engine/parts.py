@@ -12,6 +12,7 @@ and `_split`, int8: the position in `SPLITS`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,27 +37,39 @@ def make_part(spec: TableSpec, frame: pl.DataFrame, file: str) -> pa.RecordBatch
         frame: The values.
         file: Name of the file that they are from.
     """
-    (label,) = spec.of_kind(Kind.LABEL)
-    if label.above is not None and not frame.is_empty():
-        frame = frame.filter(pl.col(label.column) != label.above)
+    for label in spec.of_kind(Kind.LABEL):
+        if label.above is not None and not frame.is_empty():
+            frame = frame.filter(pl.col(label.column) != label.above)
     if frame.is_empty():
         return pa.RecordBatch.from_pydict({})
-    columns = {f.name: _column(f, frame[f.column]) for f in spec.features}
-    columns[SPLIT] = pa.array(split_rows(spec, frame, file))
-    return pa.RecordBatch.from_pydict(columns)
+    values = [feature_values(f, frame[f.column]).alias(f.name) for f in spec.features]
+    split = pl.Series(SPLIT, split_rows(spec, frame, file))
+    return part_of_values(spec, pl.DataFrame([*values, split]))
+
+
+def feature_values(feature: FeatureSpec, values: pl.Series) -> pl.Series:
+    """Returns a column as its feature has it: labels as 0 and 1, several ids as lists."""
+    if feature.kind is Kind.LABEL and feature.above is not None:
+        return (values > feature.above).cast(pl.Float32)
+    if feature.kind is not Kind.MULTI_HOT:
+        return values
+    lists = values.fill_null("").str.split(feature.separator)
+    return lists.list.eval(pl.element().filter(pl.element() != ""))
+
+
+def part_of_values(spec: TableSpec, rows: pl.DataFrame) -> pa.RecordBatch:
+    """Returns a part of values by feature, as `feature_values` gives them, and `_split`."""
+    columns = {f.name: _column(f, rows[f.name]) for f in spec.features}
+    return pa.RecordBatch.from_pydict(columns | {SPLIT: _arrow(rows[SPLIT])})
 
 
 def _column(feature: FeatureSpec, values: pl.Series) -> pa.Array:
-    if feature.kind is Kind.LABEL and feature.above is not None:
-        return _arrow((values > feature.above).cast(pl.Float32))
     if not feature.holds_ids:
         return _arrow(values)
     if feature.kind is not Kind.MULTI_HOT:
         return _coded(values)
-    lists = values.fill_null("").str.split(feature.separator)
-    lists = lists.list.eval(pl.element().filter(pl.element() != ""))
-    flat = lists.explode(empty_as_null=False, keep_nulls=False)
-    offsets = np.concatenate([[0], np.cumsum(lists.list.len().to_numpy())]).astype(np.int32)
+    flat = values.explode(empty_as_null=False, keep_nulls=False)
+    offsets = np.concatenate([[0], np.cumsum(values.list.len().to_numpy())]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), _coded(flat))
 
 
@@ -71,16 +84,22 @@ def _coded(values: pl.Series) -> pa.DictionaryArray:
 
 def write_part(path: Path, part: pa.RecordBatch) -> None:
     """Writes a part; it is complete or absent."""
+    write_batches(path, part.schema, [part])
+
+
+def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Writes record batches to one file; it is complete or absent."""
     partial = path.with_suffix(".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, part.schema) as writer:
-        writer.write_batch(part)
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
     fsync_path(partial)
     partial.replace(path)
 
 
-def read_part(path: Path, columns: list[str] | None = None) -> pa.RecordBatch:
+def read_part(path: Path, columns: list[str] | None = None, batch: int = 0) -> pa.RecordBatch:
     """Reads a part, or some of its columns, without copying what can stay on the disk."""
-    part = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    part = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(batch)
     return part if columns is None else part.select(columns)
 
 

@@ -1,61 +1,53 @@
-"""A table of any size to a prepared dataset, in three stages that restart where they stopped.
+"""A table of any size to a prepared dataset, in stages that restart where they stopped.
 
-    parse    files -> parts on disk, each of some 100,000 rows (`data.engine.parts`)
-    fit      parts -> vocabularies, one after the other, and the spread of numbers: train only
-    encode   parts -> shards (`data.engine.encoding`)
+    parse     files -> parts on disk, each of some 100,000 rows (`data.engine.parts`)
+    regroup   parts -> parts by user, where users must be seen whole (`data.engine.regrouping`)
+    fit       parts -> vocabularies, one after the other, and the spread of numbers: train only
+    encode    parts -> shards of rows, and of histories where rows have no label
+    publish   shards -> the dataset, in one rename
 
 Memory holds a few parts, and one vocabulary's raw ids, whatever the table's size.
 """
 
 from __future__ import annotations
 
-import shutil
+import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.atomic import atomic_folder, write_json
+from data.blocks import Ragged
+from data.candidates import candidates_sha256
+from data.dataset import PreparedDataset
 from data.engine.appending import Previous, features_sha256
+from data.engine.attribute_tables import AttributeTable, find_attribute_tables
 from data.engine.encoding import EncodedShard, Encoder
 from data.engine.engines import Engine
-from data.engine.fitting import NumberFit, fit_vocabulary
-from data.engine.parsing import ParsedPart, parse_file
-from data.engine.parts import read_part
-from data.engine.progress import Progress
-from data.engine.publishing import VIEW, publish_rows
+from data.engine.fitting import NumberFit
+from data.engine.parsing import ParsedPart
+from data.engine.publishing import publish_view
+from data.engine.regrouping import regroup
+from data.engine.row_checks import check_rows
 from data.engine.row_splits import RowSplits
 from data.engine.source_files import SourceFile, find_files
+from data.engine.stages import Job, TableOptions, fit, parse, write_shards
+from data.engine.user_histories import HistoryWriter, train_item_counts
 from data.engine.work_folder import work_folder, work_key
 from data.errors import InputError
-from data.events import SPLITS, TRAIN
-from data.feature import Kind
+from data.feature import Feature
+from data.histories import HISTORIES_BLOCK, ROWS_BLOCK
 from data.output import check_output
-from data.schema import SCHEMA_FILE, TOOL, Schema
+from data.row_stream import stream_rows
+from data.schema import SCHEMA_FILE, TOOL, Candidates, Column, Schema, View
 from data.spec.table_spec import TableSpec
 from data.vocabulary import Vocabulary
 
-
-@dataclass(frozen=True)
-class TableOptions:
-    """How to prepare a table.
-
-    Attributes:
-        seed: Seed of the order of train rows.
-        max_bad_lines: Largest share of malformed lines of a part to skip.
-        part_bytes: Bytes of text in a part.
-        append: Folder of a prepared dataset whose rows come before these, and whose ids keep their
-            rows; empty for none.
-    """
-
-    seed: int = 0
-    max_bad_lines: float = 0.0
-    part_bytes: int = 1 << 25
-    append: str = ""
+ROWS, HISTORIES = "rows", "histories"
 
 
 def prepare_table(
@@ -85,15 +77,25 @@ def prepare_table(
         InputError: Input that breaks a rule, or `out` may not be written or replaced.
     """
     files = [] if spec.source.format == "tfds" else find_files(source, spec.source.files)
-    key = work_key(spec, files, {**vars(options), "source": "" if files else source})
+    tables = find_attribute_tables(spec, source)
+    all_files = [*files, *(file for table in tables for file in table.files)]
+    key = work_key(spec, all_files, {**vars(options), "source": "" if files else source})
     if _is_finished(out, key):
         report(f"{out} was made from the same files, spec and options: nothing to do")
         return Schema.load(out)
     check_output(out, overwrite=overwrite, source=Path(source) if files else None)
     previous = Previous(Path(options.append), spec) if options.append else None
     with work_folder(out, key) as work:
-        run = _Run(spec, source, files, options, work, engine, report)
-        return run.write(out, key, previous, overwrite)
+        job = Job(spec, source, files, options, work, engine, report)
+        written = _write_shards(job, previous)
+        report("publishing")
+        hashes = engine.map(SourceFile.sha256, all_files)
+        for file in all_files:
+            file.check_unchanged()
+        names = (file.name for file in all_files)
+        about = {"files": dict(zip(names, hashes, strict=True)), "key": key}
+        with atomic_folder(out, overwrite=overwrite) as folder:
+            return _publish(job, written, tables, previous, folder, about)
 
 
 def _is_finished(out: Path, key: str) -> bool:
@@ -103,146 +105,116 @@ def _is_finished(out: Path, key: str) -> bool:
         return False
 
 
-class _Run:
-    """One preparation in its work folder."""
+@dataclass(frozen=True)
+class _Written:
+    """What the stages before the last one made."""
 
-    def __init__(
-        self,
-        spec: TableSpec,
-        source: str,
-        files: list[SourceFile],
-        options: TableOptions,
-        work: Path,
-        engine: Engine,
-        report: Callable[[str], None],
-    ) -> None:
-        self._spec, self._source, self._files, self._options = spec, source, files, options
-        self._work, self._engine, self._report = work, engine, report
+    vocabularies: Mapping[str, Vocabulary]
+    features: list[Feature]
+    # By view: its columns, rows of a block, and by part its shards by split.
+    views: dict[str, tuple[tuple[Column, ...], int, list[dict[str, EncodedShard]]]]
+    facts: dict[str, Any]
 
-    def write(self, out: Path, key: str, previous: Previous | None, overwrite: bool) -> Schema:
-        """Runs the stages and publishes the dataset."""
-        parts = self._parse()
-        splits = RowSplits(self._spec.split, [part.path for part in parts])
-        if not previous:  # new rows need not be a dataset of their own
-            self._check(splits)
-        vocabularies, fits = self._fit(splits)
-        numbers = {name: fit.feature(self._spec.feature(name)) for name, fit in fits.items()}
-        if previous:
-            vocabularies, numbers = previous.vocabularies(vocabularies), previous.numbers()
-        encoder = Encoder(self._spec, vocabularies, numbers, self._options.seed)
-        shards = self._encode(encoder, splits)
-        self._report("publishing")
-        hashes = self._engine.map(SourceFile.sha256, self._files)
-        for file in self._files:
-            file.check_unchanged()
-        with atomic_folder(out, overwrite=overwrite) as folder:
-            for name, vocabulary in vocabularies.items():
-                vocabulary.write(folder, name)
-            schema = Schema(
-                name=self._spec.name,
-                features=tuple(encoder.features),
-                views={
-                    VIEW: publish_rows(self._work / VIEW, folder, encoder.columns, shards, previous)
-                },
-                provenance={
-                    "files": dict(zip((f.name for f in self._files), hashes, strict=True)),
-                    "source": self._source,
-                    "options": vars(self._options),
-                    "key": key,
-                    "features_sha256": features_sha256(self._spec),
-                    "tool": TOOL,
-                },
-                facts=self._facts(parts, fits),
-                crosses=self._spec.crosses,
+
+def _write_shards(job: Job, previous: Previous | None) -> _Written:
+    spec, seed = job.spec, job.options.seed
+    parts = parse(job)
+    splits = RowSplits(spec.split, [part.path for part in parts])
+    if spec.goes_by_user:
+        job.report("regrouping by user")
+        splits = RowSplits(None, regroup(spec, splits, job.work, job.engine))
+    if not previous:  # new rows need not be a dataset of their own
+        check_rows(spec, splits)
+    vocabularies, fits = fit(job, splits)
+    numbers = {name: found.feature(spec.feature(name)) for name, found in fits.items()}
+    if previous:
+        vocabularies, numbers = previous.vocabularies(vocabularies), previous.numbers()
+    encoder = Encoder(spec, vocabularies, numbers, seed)
+    rows = write_shards(job, ROWS, encoder.encode, splits)
+    views = {ROWS: (encoder.columns, ROWS_BLOCK, rows)}
+    if spec.holds_interactions:
+        counts = train_item_counts(splits, vocabularies["item"])
+        names = [column.name for column in encoder.columns]
+        writer = HistoryWriter(vocabularies, names, spec.interactions, counts, seed)
+        shards = write_shards(job, HISTORIES, writer.write, splits)
+        views[HISTORIES] = (writer.columns, HISTORIES_BLOCK, shards)
+    return _Written(vocabularies, encoder.features, views, _facts(parts, fits))
+
+
+def _facts(parts: list[ParsedPart], fits: dict[str, NumberFit]) -> dict[str, Any]:
+    skipped: Counter[str] = Counter()
+    for part in parts:
+        skipped[part.file] += part.skipped
+    return {
+        "preparation": {"skipped_lines": sum(skipped.values())},
+        "missing_share": {n: f.missing / f.rows for n, f in fits.items() if f.missing},
+    }
+
+
+def _publish(
+    job: Job,
+    written: _Written,
+    tables: list[AttributeTable],
+    previous: Previous | None,
+    folder: Path,
+    about: dict[str, Any],
+) -> Schema:
+    """Fills the dataset's folder."""
+    for name, vocabulary in written.vocabularies.items():
+        vocabulary.write(folder, name)
+    views: dict[str, View] = {}
+    for name, (columns, block_rows, shards) in written.views.items():
+        views[name] = publish_view(name, block_rows, job.work, folder, columns, shards, previous)
+    features = list(written.features)
+    for table in tables:
+        job.report(f"writing attributes of {table.spec.name}")
+        ids = written.vocabularies[table.key]
+        view, found = table.write(folder, ids, job.options.max_bad_lines)
+        views[table.spec.name] = view
+        features += found
+    schema = Schema(
+        name=job.spec.name,
+        features=tuple(features),
+        views=views,
+        provenance={
+            "source": job.source,
+            "options": {**vars(job.options), "split": dataclasses.asdict(job.spec.split)},
+            "features_sha256": features_sha256(job.spec),
+            "tool": TOOL,
+            **about,
+        },
+        facts=written.facts,
+        crosses=job.spec.crosses,
+    )
+    write_json(folder / SCHEMA_FILE, schema.to_json())
+    if job.spec.holds_interactions:  # whose candidates are read back, as memory does not hold them
+        cards = _candidates(PreparedDataset(folder), written.vocabularies, job.options.seed)
+        schema = dataclasses.replace(schema, candidates=cards)
+        write_json(folder / SCHEMA_FILE, schema.to_json())
+    return schema
+
+
+def _candidates(
+    data: PreparedDataset, vocabularies: Mapping[str, Vocabulary], seed: int
+) -> dict[str, Candidates]:
+    """Returns the schema's entries on the candidates of a dataset."""
+    view = data.schema.view(HISTORIES)
+    kinds = {"negative_item": ("", "uniform"), "popular_item": ("/popular", "popularity")}
+    cards = {}
+    for split, entry in view.splits.items():
+        for column in (c.name for c in view.columns if c.name in kinds and split != "train"):
+            suffix, sampling = kinds[column]
+            digest = candidates_sha256(
+                _lists(data, split, column), vocabularies["user"], vocabularies["item"]
             )
-            write_json(folder / SCHEMA_FILE, schema.to_json())
-        return schema
-
-    def _parse(self) -> list[ParsedPart]:
-        readings: list[SourceFile | str] = [*self._files] or [self._source]
-        total = sum(file.size for file in self._files)
-        parse = partial(
-            parse_file,
-            spec=self._spec,
-            work=self._work,
-            max_bad_lines=self._options.max_bad_lines,
-            part_bytes=self._options.part_bytes,
-            workers=max(1, self._engine.workers // len(readings)),
-            progress=self._progress("parsing", total),
-        )
-        found = self._engine.map(parse, list(enumerate(readings)))
-        return [part for parts in found for part in parts if part.rows]
-
-    def _check(self, splits: RowSplits) -> None:
-        counts = splits.counts()
-        if not counts[TRAIN] or counts.sum() == counts[TRAIN]:
-            raise InputError(
-                "There must be rows to train on and rows to hold out",
-                received=", ".join(f"{s} {n:,}" for s, n in zip(SPLITS, counts, strict=True)),
-                where="split",
-                action="Change the split of the spec",
-            )
-        (label,) = self._spec.of_kind(Kind.LABEL)
-        seen: set[float] = set()
-        for index, path in enumerate(splits.paths):
-            labels = read_part(path, [label.name]).column(0).to_numpy(zero_copy_only=False)
-            seen |= set(np.unique(labels[splits.of_part(index) == TRAIN]).tolist())
-            if len(seen) == 2:
-                return
-        raise InputError(
-            "The label must be 1 in some rows of train and 0 in others",
-            received=f"{sorted(seen)} alone",
-            where=f"column '{label.column}'",
-            action="Check positive, negative or above of the label, and the split",
-        )
-
-    def _fit(self, splits: RowSplits) -> tuple[dict[str, Vocabulary], dict[str, NumberFit]]:
-        wanted = self._spec.vocabularies()
-        self._report(f"fitting {len(wanted)} vocabularies and the spread of numbers on train")
-        fit = partial(fit_vocabulary, splits.paths, splits.of_part)
-        vocabularies = dict(zip(wanted, self._engine.map(fit, wanted.values()), strict=True))
-        numbers = self._spec.of_kind(Kind.NUMERIC)
-        fitted = self._engine.map(partial(_fit_number, splits), numbers)
-        return vocabularies, {f.name: fit for f, fit in zip(numbers, fitted, strict=True)}
-
-    def _encode(self, encoder: Encoder, splits: RowSplits) -> list[dict[str, EncodedShard]]:
-        folder = self._work / VIEW
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        progress = self._progress("encoding", len(splits.paths))
-
-        def encode(index: int) -> dict[str, EncodedShard]:
-            split = splits.of_part(index)
-            written = encoder.encode(splits.paths[index], split, index, folder)
-            if progress:
-                progress.add(1, len(split))
-            return written
-
-        return self._engine.map(encode, range(len(splits.paths)))
-
-    def _progress(self, stage: str, total: int) -> Progress | None:
-        """Returns what counts a stage's work, where that can be seen from here."""
-        if not self._engine.shares_memory:
-            self._report(stage)
-            return None
-        return Progress(stage, total, self._report)
-
-    def _facts(self, parts: list[ParsedPart], fits: dict[str, NumberFit]) -> dict[str, Any]:
-        skipped: Counter[str] = Counter()
-        for part in parts:
-            skipped[part.file] += part.skipped
-        return {
-            "preparation": {"skipped_lines": sum(skipped.values())},
-            "missing_share": {n: f.missing / f.rows for n, f in fits.items() if f.missing},
-        }
+            cards[split + suffix] = Candidates(entry.longest[column], sampling, seed, digest)
+    return cards
 
 
-def _fit_number(splits: RowSplits, feature: Any) -> NumberFit:
-    fit = NumberFit(feature.transforms)
-    for index, path in enumerate(splits.paths):
-        column = read_part(path, [feature.name]).column(0)
-        values = column.fill_null(feature.missing).to_numpy(zero_copy_only=False)
-        is_train = splits.of_part(index) == TRAIN
-        is_null = column.is_null().to_numpy(zero_copy_only=False)
-        fit.add(values[is_train], int(is_null[is_train].sum()))
-    return fit
+def _lists(data: PreparedDataset, split: str, column: str) -> Iterator[tuple[np.ndarray, Ragged]]:
+    """Yields users and their candidates, some rows after the other."""
+    for rows in stream_rows(data, HISTORIES, split):
+        users, lists = rows["user"], rows[column]
+        assert isinstance(users, np.ndarray)
+        assert isinstance(lists, Ragged)
+        yield users, lists

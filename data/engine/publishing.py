@@ -11,14 +11,14 @@ from data.blocks import shard_name
 from data.engine.appending import Previous
 from data.engine.encoding import EncodedShard
 from data.events import SPLITS
-from data.histories import ROWS_BLOCK
 from data.schema import Column, Shard, Split, View
 
-VIEW = "rows"
 _Place = Callable[[Path], object]  # puts a shard where it is told
 
 
-def publish_rows(
+def publish_view(
+    name: str,
+    block_rows: int,
     work: Path,
     folder: Path,
     columns: Sequence[Column],
@@ -28,7 +28,9 @@ def publish_rows(
     """Moves the shards of all parts into the dataset's folder.
 
     Args:
-        work: Where they are.
+        name: The view's name.
+        block_rows: Rows of a block.
+        work: Folder of the preparation, in which the shards are in a folder of that name.
         folder: The dataset being written.
         columns: The view's columns.
         written: By part, its shards by split.
@@ -37,21 +39,23 @@ def publish_rows(
     Returns:
         The view's entry for the schema.
     """
-    (folder / VIEW).mkdir()
+    (folder / name).mkdir()
     splits: dict[str, Split] = {}
     longest_of_all: Counter[str] = Counter()
-    for name in SPLITS:
-        before = previous.splits(VIEW).get(name) if previous else None
-        mine = [shards[name] for shards in written if name in shards]
+    for split in SPLITS:
+        before = previous.splits(name).get(split) if previous else None
+        mine = [shards[split] for shards in written if split in shards]
         longest = Counter(before.longest if before else {})
         places: list[tuple[Shard, _Place]] = []
         if previous and before:
             places += [(shard, partial(previous.copy, shard)) for shard in before.shards]
         for encoded in mine:
-            places.append((encoded.shard, (work / encoded.shard.file).replace))
+            places.append((encoded.shard, (work / name / encoded.shard.file).replace))
             longest |= Counter(encoded.longest)
         if places:
-            splits[name] = _split(folder, name, places, longest)
+            shards = _placed(folder, name, split, places)
+            rows = sum(shard.rows for shard in shards)
+            splits[split] = Split(rows, block_rows, dict(longest), shards)
             longest_of_all |= longest
     ragged = {c.name: longest_of_all[c.name] for c in columns if c.ragged}
     return View(
@@ -60,13 +64,12 @@ def publish_rows(
     )
 
 
-def _split(
-    folder: Path, name: str, places: Sequence[tuple[Shard, _Place]], longest: Counter[str]
-) -> Split:
+def _placed(
+    folder: Path, view: str, split: str, places: Sequence[tuple[Shard, _Place]]
+) -> tuple[Shard, ...]:
     shards = []
     for index, (shard, place) in enumerate(places):
-        file = shard_name(VIEW, name, index, len(places))
+        file = shard_name(view, split, index, len(places))
         place(folder / file)
         shards.append(Shard(file, shard.blocks, shard.rows, shard.bytes))
-    rows = sum(shard.rows for shard in shards)
-    return Split(rows, ROWS_BLOCK, dict(longest), tuple(shards))
+    return tuple(shards)

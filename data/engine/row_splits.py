@@ -17,14 +17,14 @@ class RowSplits:
     """Splits of the rows of parts: as stored, or by position, which needs the number of all rows.
 
     Args:
-        split: How rows are split.
+        split: How rows are split; None for as they are stored, whatever the spec says.
         paths: The parts, in the order of the source.
     """
 
-    def __init__(self, split: SplitSpec, paths: Sequence[Path]) -> None:
+    def __init__(self, split: SplitSpec | None, paths: Sequence[Path]) -> None:
         self.paths = list(paths)
         self._by_rank: np.ndarray | None = None
-        if split.method == "position":
+        if split and split.method == "position":
             rows = [len(self._stored(path)) for path in self.paths]
             self._starts = np.concatenate([[0], np.cumsum(rows)])
             self._by_rank = split_by_rank(split, int(self._starts[-1]))

@@ -134,7 +134,9 @@ def column_kinds(spec: TableSpec) -> dict[str, Kind]:
     kinds = dict.fromkeys(spec.columns(), text_kind())
     if spec.split.method == "column":
         kinds[spec.split.column] = split_kind(spec.source)
-    return kinds | {f.column: kind_of(f, spec.source) for f in spec.features}
+    return kinds | {
+        f.column: kind_of(f, spec.source, required=spec.needs(f)) for f in spec.features
+    }
 
 
 def first_line(text: bytes) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from data.errors import InputError
-from data.inspection.row_stream import Report
+from data.row_stream import Report
 
 EXIT_BAD_INPUT = 2
 

@@ -14,7 +14,7 @@ from data.dataset import PreparedDataset
 from data.feature import Feature, Kind
 from data.inspection.histograms import Histogram, LabelsByTime, align
 from data.inspection.moments import Moments
-from data.inspection.row_stream import (
+from data.row_stream import (
     Report,
     Rows,
     flat,

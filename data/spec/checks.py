@@ -7,6 +7,7 @@ from typing import Any
 from data.attributes import RESERVED_NAMES
 from data.errors import InputError, nearest
 from data.feature import Kind
+from data.spec.attribute_checks import check_attributes, check_interactions
 from data.spec.reading_checks import check_source, check_split
 from data.spec.table_spec import ID_KINDS, MAX_IDS, FeatureSpec, TableSpec
 
@@ -46,12 +47,14 @@ def check_spec(spec: TableSpec, where: object) -> None:
                 where=f"{where}, features",
                 action=f"Write `{kind.value}: {{kind: {kind.value}, column: {found[0].column}}}`",
             )
-    if not spec.of_kind(Kind.LABEL):
+    if spec.of_kind(Kind.TEXT):
         raise InputError(
-            "A feature must be of kind label: it is what a model learns to predict",
-            received="none",
+            "A feature of kind text must be in a table of users or items: models do not read it",
+            received=spec.of_kind(Kind.TEXT)[0].name,
             where=f"{where}, features",
         )
+    if spec.holds_interactions:
+        check_interactions(spec, where)
     for feature in spec.features:
         _check_name(feature, f"{where}, features.{feature.name}")
         _check_feature(feature, f"{where}, features.{feature.name}")
@@ -60,6 +63,9 @@ def check_spec(spec: TableSpec, where: object) -> None:
     _check_vocabularies(spec, where)
     check_source(spec.source, f"{where}, source")
     check_split(spec, f"{where}, split")
+    for table, key in ((spec.users, Kind.USER), (spec.items, Kind.ITEM)):
+        if table:
+            check_attributes(table, key, f"{where}, {key.value}s")
 
 
 def _check_name(feature: FeatureSpec, where: str) -> None:

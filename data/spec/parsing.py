@@ -15,12 +15,13 @@ from data.errors import InputError, nearest
 from data.feature import Kind
 from data.schema import Cross
 from data.spec.checks import check_spec
-from data.spec.table_spec import FeatureSpec, SourceSpec, SplitSpec, TableSpec
+from data.spec.table_spec import FeatureSpec, InteractionsSpec, SourceSpec, SplitSpec, TableSpec
 from data.spec.transforms import parse_transforms
 from data.spec.yaml_text import read_yaml
 
-_PARTS = ("name", "source", "features", "crosses", "split")
-_KINDS = [kind.value for kind in Kind if kind is not Kind.TEXT]
+_PARTS = ("name", "source", "features", "crosses", "split", "interactions", "users", "items")
+_ATTRIBUTE_PARTS = ("key", "source", "features")
+_KINDS = [kind.value for kind in Kind]
 # Other names of keys, for those that would be no Python identifiers.
 _FEATURE_KEYS = {"hash": "hash_buckets", "bucketise": "buckets"}
 _CROSS_KEYS = {"hash": "buckets"}
@@ -52,19 +53,56 @@ def parse_spec(value: Any, where: object) -> TableSpec:
         raise InputError("The spec must list features", received=", ".join(body), where=where)
     features = _mapping(body["features"], where, "features")
     crosses = _mapping(body.get("crosses", {}), where, "crosses")
+    table = tuple(_feature(name, entry, where) for name, entry in features.items())
     spec = TableSpec(
         name=convert(body.get("name", "table"), str, f"{where}, name"),
-        features=tuple(_feature(name, entry, where) for name, entry in features.items()),
+        features=table,
         source=_fill(SourceSpec, body.get("source", {}), where, "source"),
         crosses=tuple(_cross(name, entry, where) for name, entry in crosses.items()),
         split=_fill(SplitSpec, body.get("split", {}), where, "split"),
+        interactions=_fill(InteractionsSpec, body.get("interactions", {}), where, "interactions"),
+        users=_attributes(body, Kind.USER, table, where),
+        items=_attributes(body, Kind.ITEM, table, where),
     )
+    if not spec.holds_interactions and "interactions" in body:
+        raise InputError(
+            "`interactions` says what is done with rows without a label",
+            received="a feature of kind label",
+            where=where,
+            action="Drop one of them",
+        )
     check_spec(spec, where)
     return spec
 
 
-def _feature(name: str, entry: Any, where: object) -> FeatureSpec:
-    path = f"features.{name}"
+def _attributes(
+    body: dict[str, Any], kind: Kind, features: tuple[FeatureSpec, ...], where: object
+) -> TableSpec | None:
+    """Returns the table of users or items, which has ids of the type of those of the rows."""
+    name = f"{kind.value}s"
+    if name not in body:
+        return None
+    entry = _mapping(body[name], where, name)
+    _check_keys(entry, _ATTRIBUTE_PARTS, where, name)
+    ids = [feature for feature in features if feature.kind is kind]
+    if not ids:
+        raise InputError(
+            f"A table of {name} goes with a feature of kind {kind.value}",
+            received="none",
+            where=f"{where}, features",
+        )
+    column = convert(entry.get("key", kind.value), str, f"{where}, {name}.key")
+    listed = _mapping(entry.get("features", {}), where, f"{name}.features")
+    known = [_feature(f, about, where, f"{name}.") for f, about in listed.items()]
+    return TableSpec(
+        name,
+        (FeatureSpec(kind.value, kind, column, ids[0].type), *known),
+        _fill(SourceSpec, entry.get("source", {}), where, f"{name}.source"),
+    )
+
+
+def _feature(name: str, entry: Any, where: object, table: str = "") -> FeatureSpec:
+    path = f"{table}features.{name}"
     body = dict(_mapping(entry, where, path))
     kind = body.pop("kind", None)
     if kind not in _KINDS:

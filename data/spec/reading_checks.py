@@ -83,6 +83,8 @@ def check_split(spec: TableSpec, where: str) -> None:
                 f"A split by {split.method} must have `{option}`", received="none", where=where
             )
     _check_column(spec, split, where)
+    if split.method == "leave_last_out":
+        _check_last_out(spec, where)
 
 
 def _check_column(spec: TableSpec, split: SplitSpec, where: str) -> None:
@@ -103,3 +105,14 @@ def _check_column(spec: TableSpec, split: SplitSpec, where: str) -> None:
             where=f"{where}.column",
             action="Drop the feature: a model would learn the split",
         )
+
+
+def _check_last_out(spec: TableSpec, where: str) -> None:
+    for kind in (Kind.USER, Kind.TIME):
+        if not spec.of_kind(kind):
+            raise InputError(
+                f"A split by leave_last_out must have a feature of kind {kind.value}",
+                received="none",
+                where=where,
+                action=f"Write `{kind.value}: {{kind: {kind.value}, column: NAME}}`",
+            )

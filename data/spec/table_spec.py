@@ -8,10 +8,11 @@ from typing import Literal
 
 from data.errors import InputError, nearest
 from data.feature import Kind, Transform
+from data.filters import DuplicatePolicy
 from data.schema import Cross
 
 Format = Literal["auto", "csv", "tsv", "parquet", "tfrecord", "tfds"]
-SplitMethod = Literal["files", "time", "hash", "column", "position"]
+SplitMethod = Literal["files", "time", "hash", "column", "position", "leave_last_out"]
 MAX_IDS = 2**31 - 3  # raw ids or buckets of a feature: ids are int32, and two are taken
 ID_KINDS = (Kind.USER, Kind.ITEM, Kind.CATEGORICAL, Kind.MULTI_HOT)
 
@@ -103,7 +104,8 @@ class SplitSpec:
 
     Attributes:
         method: `files`: by the file; `time`: by a column of times; `hash`: by a hash of columns;
-            `column`: as a column says; `position`: the last rows.
+            `column`: as a column says; `position`: the last rows; `leave_last_out`: each user's
+            last row is test, the one before it validation.
         column: Of `time` and `column`.
         of: Columns whose hash decides (`hash`): rows equal in them land in one split.
         validation: Share of rows (`hash`, `position`); of the rows of files that are neither
@@ -129,6 +131,21 @@ class SplitSpec:
 
 
 @dataclass(frozen=True)
+class InteractionsSpec:
+    """What is done with rows that have no label: each is a user's interaction with an item.
+
+    Attributes:
+        duplicates: Where a user has the same item twice.
+        negatives: Frozen evaluation candidates of each user beside the held-out items.
+        popular_negatives: As many more, drawn in proportion to an item's rows in train.
+    """
+
+    duplicates: DuplicatePolicy = "error"
+    negatives: int = 99
+    popular_negatives: int = 0
+
+
+@dataclass(frozen=True)
 class TableSpec:
     """What a table means.
 
@@ -138,6 +155,9 @@ class TableSpec:
         source: How its files are read.
         crosses: Categories made of several.
         split: Which rows are held out.
+        interactions: What is done with rows without a label.
+        users: A table of what is known of users; its first feature is `user`.
+        items: The same of items.
     """
 
     name: str
@@ -145,6 +165,25 @@ class TableSpec:
     source: SourceSpec = field(default_factory=SourceSpec)
     crosses: tuple[Cross, ...] = ()
     split: SplitSpec = field(default_factory=SplitSpec)
+    interactions: InteractionsSpec = field(default_factory=InteractionsSpec)
+    users: TableSpec | None = None
+    items: TableSpec | None = None
+
+    @property
+    def holds_interactions(self) -> bool:
+        """Whether rows are interactions to rank items by, as they have no label to predict."""
+        return not self.of_kind(Kind.LABEL)
+
+    @property
+    def goes_by_user(self) -> bool:
+        """Whether all rows of a user must be seen together."""
+        return self.holds_interactions or self.split.method == "leave_last_out"
+
+    def needs(self, feature: FeatureSpec) -> bool:
+        """Whether every row must have an id of a feature, as rows are told apart by it."""
+        return (feature.kind is Kind.USER and self.goes_by_user) or (
+            feature.kind is Kind.ITEM and self.holds_interactions
+        )
 
     def of_kind(self, *kinds: Kind) -> list[FeatureSpec]:
         """Returns the features of these kinds, in order."""

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.spec.parsing import parse_spec
 
 FEATURES: dict[str, Any] = {

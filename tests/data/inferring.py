@@ -6,7 +6,8 @@ from pathlib import Path
 
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.inference.propose import propose_spec
 from data.spec.parsing import load_spec
 from data.spec.table_spec import FeatureSpec, TableSpec

@@ -9,7 +9,8 @@ import polars as pl
 
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.spec.parsing import load_spec, parse_spec
 from data.spec_flags import SHIPPED
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.hashing import hashed_ids
 from data.schema import OOV_ID
 from data.spec.parsing import parse_spec

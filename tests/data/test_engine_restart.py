@@ -15,7 +15,8 @@ from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.engine import parsing
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.errors import InputError
 from data.spec.parsing import parse_spec
 from tests.data import nasty_table

@@ -14,17 +14,17 @@ import polars as pl
 import pytest
 from matplotlib.image import imread
 
+from data import row_stream
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.inspection import row_stream
 from data.inspection.dates import time_text
 from data.inspection.histograms import Histogram, LabelsByTime, align
 from data.inspection.measures import area_under_curve, gini, head_share
 from data.inspection.moments import Moments
 from data.inspection.page import draw_page
 from data.inspection.report import report_text
-from data.inspection.row_stream import sample_rows, stream_rows
 from data.inspection.scan import inspect_dataset
+from data.row_stream import sample_rows, stream_rows
 from tests.data.look_commands import Outcome, change_schema, run_commands
 from tests.data.spec_tables import prepare_frame
 

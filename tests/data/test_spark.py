@@ -11,8 +11,10 @@ import pytest
 
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
+from data.engine import regrouping
 from data.engine.engines import Engine, LocalEngine, SparkEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.errors import InputError
 from data.spec.parsing import load_spec, parse_spec
 from data.spec.table_spec import TableSpec
@@ -36,10 +38,10 @@ def prepare(engine: Engine, spec: TableSpec, source: Path, out: Path) -> Prepare
     return PreparedDataset(out)
 
 
-def row_texts(data: PreparedDataset, split: str) -> list[str]:
+def row_texts(data: PreparedDataset, view: str, split: str) -> list[str]:
     """Returns the rows of a split as sorted texts: a multiset."""
     columns = []
-    for name, values in sorted(data.read("rows", split).items()):
+    for name, values in sorted(data.read(view, split).items()):
         if isinstance(values, Ragged):
             parts = np.split(values.values, values.offsets()[1:-1])
             columns.append([f"{name}={part.tolist()}" for part in parts])
@@ -56,10 +58,12 @@ def assert_same(ours: PreparedDataset, theirs: PreparedDataset) -> None:
         assert both[0] == both[1], name
     assert ours.schema.features == theirs.schema.features
     assert ours.schema.crosses == theirs.schema.crosses
-    splits = ours.schema.view("rows").splits
-    assert splits.keys() == theirs.schema.view("rows").splits.keys()
-    for split in splits:
-        assert row_texts(ours, split) == row_texts(theirs, split)
+    assert ours.schema.candidates == theirs.schema.candidates
+    assert ours.schema.views.keys() == theirs.schema.views.keys()
+    for name, view in ours.schema.views.items():
+        assert view.splits.keys() == theirs.schema.view(name).splits.keys()
+        for split in view.splits:
+            assert row_texts(ours, name, split) == row_texts(theirs, name, split)
 
 
 @pytest.fixture
@@ -100,6 +104,20 @@ def test_movielens(
     source = tmp_path / "ratings.dat"
     source.write_bytes(b"".join(lines[:20_000]))
     both(load_spec(SHIPPED / "movielens_1m_clicks.yaml"), source)
+
+
+def test_histories_of_movielens(
+    both: Callable[[TableSpec, Path], None],
+    real_data: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(regrouping, "_GROUP_ROWS", 5_000)
+    source = tmp_path / "ml-1m"
+    shutil.copytree(real_data("ml-1m"), source)
+    lines = (source / "ratings.dat").read_bytes().splitlines(keepends=True)
+    (source / "ratings.dat").write_bytes(b"".join(lines[:20_000]))
+    both(load_spec(SHIPPED / "movielens_1m.yaml"), source)
 
 
 def test_what_a_worker_refuses_is_said_in_one_line(spark: SparkEngine, tmp_path: Path) -> None:

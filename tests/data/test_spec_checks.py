@@ -76,7 +76,7 @@ def test_features(features: str, parts: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("label", "parts"),
     [
-        ("{kind: numeric}", ("kind label: it is what a model learns", "none", "features")),
+        ("{kind: numeric}", ("must be a label, or else the user", "no label, but x", "features")),
         ("{kind: label, positive: a, above: 1}", ("either positive or above", "both")),
         ("{kind: label, negative: a}", ("negative goes with positive", "a")),
         ("{kind: label, positive: [a, b], negative: [b]}", ("positive or negative", "b")),

@@ -119,7 +119,7 @@ def test_file_that_is_not_there_or_no_text(content: bytes | None, tmp_path: Path
         (spec_with("a: {kind: numeric, buckets: 4}"), ("'buckets'", "features.a")),
         (spec_with("a: {kind: number}"), ("what it is by its kind", "'number'", "features.a.kind")),
         (spec_with("a: {}"), ("what it is by its kind", "None", "Known: label, numeric, ")),
-        (spec_with("a: {kind: text}"), ("what it is by its kind", "'text'")),
+        (spec_with("a: {kind: text}"), ("must be in a table of users or items", "a", "features")),
         (spec_with("a: numeric"), ("block of `key: value` lines", "'numeric'", "features.a")),
         (spec_with(name=["a"]), ("must be a text", "['a']", "f.yaml, name")),
         (spec_with(source={"header": "no"}), ("must be true or false", "'no'", "source.header")),

@@ -107,7 +107,7 @@ def test_example_hashes_candidates_as_we_do(written: PreparedDataset) -> None:
         Vocabulary(pl.Series(written.raw_ids(name)), np.zeros(0, np.int32))
         for name in ("user", "item")
     ]
-    expected = candidates_sha256(user, negatives, *vocabularies)
+    expected = candidates_sha256([(user, negatives)], *vocabularies)
     assert written.schema.candidates["test"].sha256 == expected
 
 

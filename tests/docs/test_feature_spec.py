@@ -14,11 +14,12 @@ import yaml
 
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.feature import Kind
 from data.schema import Cross
 from data.spec.parsing import load_spec
-from data.spec.table_spec import FeatureSpec, SourceSpec, SplitSpec, TableSpec
+from data.spec.table_spec import FeatureSpec, InteractionsSpec, SourceSpec, SplitSpec, TableSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "feature-spec.md"
 # Fields that have another name in YAML.
@@ -27,6 +28,7 @@ KEYS: dict[type, dict[str, str]] = {
     FeatureSpec: {"hash_buckets": "hash", "buckets": "bucketise"},
     Cross: {"buckets": "hash"},
     SplitSpec: {},
+    InteractionsSpec: {},
 }
 NAMES = {FeatureSpec: {"name"}, Cross: {"name"}}  # the key of the block itself
 OWN = {"transforms", "kind", "column"}  # whose defaults the parser knows
@@ -41,7 +43,7 @@ def tables(section: str) -> dict[str, list[str]]:
 
 
 def example(folder: Path) -> TableSpec:
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    text = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.M | re.S)[0]
     path = folder / "features.yaml"
     path.write_text(text)
     return load_spec(path)
@@ -54,6 +56,7 @@ def example(folder: Path) -> TableSpec:
         ("features", FeatureSpec),
         ("crosses", Cross),
         ("split", SplitSpec),
+        ("interactions", InteractionsSpec),
     ],
 )
 def test_tables_name_every_key_with_its_default(section: str, kind: Any) -> None:
@@ -79,7 +82,7 @@ def test_tables_name_every_key_with_its_default(section: str, kind: Any) -> None
 def test_page_names_the_parts_and_the_kinds() -> None:
     assert set(tables("Top level")) == {f.name for f in dataclasses.fields(TableSpec)}
     named = set(re.findall(r"`(\w+)`", PAGE.read_text()))
-    assert {kind.value for kind in Kind} - {"text"} <= named
+    assert {kind.value for kind in Kind} <= named
 
 
 def test_example_sets_what_it_says(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from conftest import Exported, write_export
 
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.pipeline import MASK, Reading, make_dataset
 from data.spec.parsing import parse_spec
 from serving.sample import trainer_answers

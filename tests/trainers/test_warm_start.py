@@ -15,7 +15,8 @@ from configs.registry import build_model, recipe
 from configs.runs import load_run
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
-from data.engine.prepare_table import TableOptions, prepare_table
+from data.engine.prepare_table import prepare_table
+from data.engine.stages import TableOptions
 from data.errors import InputError
 from data.pipeline import Reading, make_dataset
 from data.spec.parsing import parse_spec
