@@ -4,6 +4,10 @@ r"""Proposes a feature spec for a table, from its first rows, with a reason for 
   python -m data.infer_spec --source='logs/*.csv.gz' --label=clicked --out=features.yaml
   python -m data.prepare --spec=features.yaml --source='logs/*.csv.gz' --out=DATA
 
+Rows without a label, of users and what they took, to rank items by:
+
+  python -m data.infer_spec --source=sales.csv --interactions
+
 It reads the first file: CSV or TSV with or without header, packed by gzip or zstd, Parquet, or
 TFRecords of row-wise tf.Example. Where no column looks like the label it says so: pass --label.
 docs/feature-spec.md explains every key of the spec.
@@ -27,6 +31,9 @@ EXIT_BAD_INPUT = 2
 
 _SOURCE = flags.DEFINE_string("source", None, "File, folder or pattern in quotes.", required=True)
 _LABEL = flags.DEFINE_string("label", None, "Column of the label; guessed where it is left out.")
+_INTERACTIONS = flags.DEFINE_bool(
+    "interactions", False, "The rows are interactions of users with items, without a label."
+)
 _OUT = flags.DEFINE_string("out", None, "File to write; printed where it is left out.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --out if it is there.")
 _ROWS = flags.DEFINE_integer("rows", 100_000, "Rows to read.", 1)
@@ -41,7 +48,13 @@ def run() -> None:
             received=out,
             action="Choose another file, or pass --overwrite to replace it",
         )
-    text = propose_spec(_SOURCE.value, _LABEL.value, _ROWS.value)
+    if _LABEL.value and _INTERACTIONS.value:
+        raise InputError(
+            "Rows have a label, or are interactions",
+            received=f"--label={_LABEL.value} and --interactions",
+            action="Drop one of them",
+        )
+    text = propose_spec(_SOURCE.value, _LABEL.value, _ROWS.value, _INTERACTIONS.value)
     if out is None:
         print(text, end="")
         return

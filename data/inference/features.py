@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from data.engine.column_kinds import MAX_RAW_ID_BYTES
+from data.errors import InputError
 from data.feature import Kind
 from data.inference.label import label_options
 from data.inference.multi_hot import free_separator, listed_values, value_separator
@@ -69,23 +70,55 @@ def choose_features(profiles: Mapping[str, Profile], label: Profile) -> list[Cho
     ]
 
 
-def _best_key(profiles: Mapping[str, Profile], owners: tuple[str, ...], label: Profile) -> str:
+def choose_interactions(profiles: Mapping[str, Profile]) -> list[Choice]:
+    """Returns which columns seem to be the user, the item and the time of interactions.
+
+    Raises:
+        InputError: No column is called as a user or an item is.
+    """
+    keys = {
+        Kind.USER: _best_key(profiles, USERS, None),
+        Kind.ITEM: _best_key(profiles, ITEMS, None),
+        Kind.TIME: _best_time(profiles, None),
+    }
+    for kind in (Kind.USER, Kind.ITEM):
+        if not keys[kind]:
+            raise InputError(
+                f"Interactions must have a column that is called as {kind.value}s are",
+                received=", ".join(map(repr, profiles)),
+                action="Write the spec by hand: docs/feature-spec.md#interactions",
+            )
+    kinds = {column: kind for kind, column in keys.items() if column}
+    other = "neither user, item nor time; what is known of them stands in tables of their own"
+    return [
+        _choose(profile, kinds[name]) if name in kinds else Choice(name, None, other)
+        for name, profile in profiles.items()
+    ]
+
+
+def _best_key(
+    profiles: Mapping[str, Profile], owners: tuple[str, ...], label: Profile | None
+) -> str:
     found = []
     for name, profile in profiles.items():
         place = names_key(name, owners)
         is_key = place is not None and profile.distinct > 2 and not profile.is_list
         decimal = profile.is_number and not profile.is_integer and not profile.has_codes
-        if is_key and not decimal and name != label.name and not _unfit(profile):
+        if is_key and not decimal and not _is(profile, label) and not _unfit(profile):
             found.append((place, name))
     return min(found)[1] if found else ""
 
 
-def _best_time(profiles: Mapping[str, Profile], label: Profile) -> str:
+def _is(profile: Profile, label: Profile | None) -> bool:
+    return label is not None and profile.name == label.name
+
+
+def _best_time(profiles: Mapping[str, Profile], label: Profile | None) -> str:
     whole = [p for p in profiles.values() if p.present == p.rows and p.distinct > 1]
     found = [
         (not names_time(p.name), n, p.name)
         for n, p in enumerate(whole)
-        if p.name != label.name and not p.is_list and (p.is_time or _epoch(p))
+        if not _is(p, label) and not p.is_list and (p.is_time or _epoch(p))
     ]
     return min(found)[2] if found else ""
 

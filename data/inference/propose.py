@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import polars as pl
+
 from data.attributes import RESERVED_NAMES
 from data.engine.source_files import SourceFile, find_files
 from data.feature import Kind
-from data.inference.features import Choice, choose_features
+from data.inference.features import Choice, choose_features, choose_interactions
 from data.inference.label import find_label
 from data.inference.names import identifier
-from data.inference.profile import make_profiles
+from data.inference.profile import Profile, make_profiles
 from data.inference.sample import Sample, read_sample
 from data.inference.spec_text import block_lines, comment, feature_lines, scalar, source_lines
 from data.inference.split import choose_split, splits_column
@@ -26,26 +28,29 @@ _WHYS = {
 }
 
 
-def propose_spec(source: str, label: str | None, rows: int) -> str:
+def propose_spec(source: str, label: str | None, rows: int, interactions: bool = False) -> str:
     """Returns a feature spec as YAML with comments.
 
     Args:
         source: A file, a folder or a pattern; the first file is read.
         label: Column of the label; None to guess.
         rows: Rows to read.
+        interactions: Whether the rows are interactions, which have no label.
 
     Raises:
-        InputError: No file, one that cannot be read, or no label to be found in it.
+        InputError: No file, one that cannot be read, or no label, or no user and item, to be
+            found in it.
     """
     files = find_files(source)
     sample = read_sample(files[0], rows)
     profiles, missing = make_profiles(sample.columns)
-    found = find_label(profiles, label, has_names=not sample.source.columns)
+    has_names = not sample.source.columns
+    found = None if interactions else find_label(profiles, label, has_names)
     named = splits_column(profiles, found)
     features = {name: profile for name, profile in profiles.items() if name != named}
-    choices = choose_features(features, found)
+    choices = choose_features(features, found) if found else choose_interactions(features)
     complete = sample.complete and len(files) == 1
-    split, why_split = choose_split(profiles, choices, complete)
+    split, why_split = choose_split(profiles, choices, found, complete)
     shown = ", ".join(map(repr, missing))
     whys = {**_WHYS, "missing": f"seen in place of a value, as nothing is: {shown}"}
     lines = [
@@ -54,9 +59,22 @@ def propose_spec(source: str, label: str | None, rows: int) -> str:
         *source_lines(replace(sample.source, missing=tuple(missing)), whys),
         *comment(why_split),
         *block_lines("split", split),
+        *([] if found else _repeats(profiles, choices)),
         *feature_lines(_named(choices), _left_out(choices, sample)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _repeats(profiles: dict[str, Profile], choices: list[Choice]) -> list[str]:
+    """Returns what to do with items that users have twice, if there are any."""
+    pair = [profiles[c.column].values for c in choices if c.kind in (Kind.USER, Kind.ITEM)]
+    repeated = int(pl.DataFrame(pair).is_duplicated().sum())
+    if not repeated:
+        return []
+    return [
+        *comment(f"{repeated:,} rows hold an item that the same user has in another row"),
+        *block_lines("interactions", {"duplicates": "keep_last"}),
+    ]
 
 
 def _head(source: str, files: list[SourceFile], sample: Sample) -> list[str]:

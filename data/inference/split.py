@@ -18,33 +18,36 @@ _HELD_OUT = 0.1  # validation, and as much test
 _HASH = {"method": "hash", "validation": _HELD_OUT, "test": _HELD_OUT}
 
 
-def splits_column(profiles: Mapping[str, Profile], label: Profile) -> str:
+def splits_column(profiles: Mapping[str, Profile], label: Profile | None) -> str:
     """Returns the column that names the split of each row, or nothing."""
     for name, profile in profiles.items():
         texts = set(profile.counts["text"]) if not profile.is_list else set()
-        whole = profile.present == profile.rows and name != label.name
+        is_label = label is not None and name == label.name
+        whole = profile.present == profile.rows and not is_label
         if names_splits(name) and whole and {"train"} < texts <= set(SPLITS):
             return name
     return ""
 
 
 def choose_split(
-    profiles: Mapping[str, Profile], choices: list[Choice], complete: bool
+    profiles: Mapping[str, Profile], choices: list[Choice], label: Profile | None, complete: bool
 ) -> tuple[dict[str, Any], str]:
     """Returns the keys of `split`, and why.
 
     Args:
         profiles: The columns.
-        choices: What they seem to be; the label first.
+        choices: What they seem to be.
+        label: The column of the label; None for interactions.
         complete: Whether all rows of all files were read.
     """
-    label = profiles[choices[0].column]
     named = splits_column(profiles, label)
     if named:
         return {"method": "column", "column": named}, f"{named!r} names the split of each row"
     time = next((profiles[c.column] for c in choices if c.kind is Kind.TIME), None)
     if time is None:
         return _HASH, "no time to split by, so by a hash of the row: equal rows stay together"
+    if label is None:
+        return {"method": "leave_last_out"}, "the last item of each user is what is to be predicted"
     texts = time.values
     times = (time.numbers if time.is_integer else iso_microseconds(texts).to_numpy()).astype("i8")
     order = np.argsort(times, kind="stable")

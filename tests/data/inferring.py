@@ -13,9 +13,11 @@ from data.spec.parsing import load_spec
 from data.spec.table_spec import FeatureSpec, TableSpec
 
 
-def infer(source: Path, label: str | None = None, rows: int = 100_000) -> tuple[TableSpec, str]:
+def infer(
+    source: Path, label: str | None = None, rows: int = 100_000, *, interactions: bool = False
+) -> tuple[TableSpec, str]:
     """Returns the proposal for a file as a spec and as text."""
-    text = propose_spec(str(source), label, rows)
+    text = propose_spec(str(source), label, rows, interactions)
     written = source.parent / "features.yaml"
     written.write_text(text, encoding="utf-8")
     return load_spec(written), text

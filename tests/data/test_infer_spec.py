@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
+from data.errors import InputError
 from data.feature import Kind
 from data.spec.table_spec import TableSpec
 from tests.data.inferring import infer, of, prepare, why
@@ -248,3 +249,34 @@ def test_first_rows_are_enough(tmp_path: Path) -> None:
     assert "the first 100 rows of a.csv" in text
     assert spec.split.method == "hash"  # of the times of the other rows nothing is known
     assert "better by time" in text
+
+
+SALES = "order,customer_id,sku,bought_at,price\n"
+
+
+def test_interactions_are_proposed_without_a_label(tmp_path: Path) -> None:
+    rows = [
+        f"{100 + n},{n % 5},b{n % 7},2024-0{1 + n % 9}-0{1 + n % 8},{n / 2}\n" for n in range(60)
+    ]
+    source = tmp_path / "sales.csv"
+    source.write_text(SALES + "".join(rows))
+    spec, text = infer(source, interactions=True)
+    kinds = {feature.name: (feature.kind.value, feature.column) for feature in spec.features}
+    assert kinds == {
+        "user": ("user", "customer_id"),
+        "item": ("item", "sku"),
+        "time": ("time", "bought_at"),
+    }
+    assert spec.split.method == "leave_last_out"
+    assert spec.interactions.duplicates == "keep_last"
+    assert "50 rows hold an item that the same user has in another row" in text
+    assert "neither user, item nor time" in text
+    data = prepare(spec, source)
+    assert data.split("histories", "test").rows == 5
+
+
+def test_interactions_need_a_user_and_an_item(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("customer_id,price\n" + "".join(f"{n},{n}\n" for n in range(9)))
+    with pytest.raises(InputError, match=r"called as items are.*'customer_id', 'price'"):
+        infer(source, interactions=True)
