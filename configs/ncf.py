@@ -84,6 +84,12 @@ def ml_1m() -> RunConfig:
     )
 
 
+def ml_1m_ranking() -> RunConfig:
+    """`ml_1m` on MovieLens-1M with each user's last item held out; not tuned anew."""
+    base = ml_1m()
+    return replace(base, recipe="ml_1m_ranking", trainer=replace(base.trainer, fit_on=("train",)))
+
+
 def ml_1m_gmf() -> RunConfig:
     """GMF of 256 factors, the first half of `ml_1m_pretrained`.
 
@@ -188,6 +194,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         tiny,
         quickstart,
         ml_1m,
+        ml_1m_ranking,
         ml_1m_gmf,
         ml_1m_mlp,
         ml_1m_pretrained,

@@ -121,7 +121,7 @@ def ml_1m_ranking() -> RunConfig:
         base,
         recipe="ml_1m_ranking",
         model=replace(base.model, dim=64, l2=0.003, negatives=8),
-        trainer=replace(base.trainer, epochs=12, xla=True),
+        trainer=replace(base.trainer, epochs=6, xla=True),
     )
 
 

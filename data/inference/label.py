@@ -48,8 +48,8 @@ def find_label(profiles: Mapping[str, Profile], wanted: str | None, has_names: b
     raise InputError(
         "A column must be the label, which models learn to predict",
         received="several that could be it" if any(likely) else "none that looks like one",
-        action="Name it: --label=COLUMN, or pass --interactions where there is none. Columns with two "
-        "values and none missing: " + (", ".join(repr(p.name) for p in pairs) or "none"),
+        action="Name it: --label=COLUMN, or pass --interactions where there is none. Columns with "
+        "two values and none missing: " + (", ".join(repr(p.name) for p in pairs) or "none"),
     )
 
 

@@ -224,7 +224,12 @@ def test_an_interrupted_regrouping_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert before
     assert len(before) < 7
     again: list[int] = []
-    monkeypatch.setattr(regrouping, "part_of_values", lambda *a: again.append(1) or original(*a))
+
+    def counting(*arguments: Any) -> Any:
+        again.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(regrouping, "part_of_values", counting)
     source = tmp_path / "data.csv"
     body = {"features": FEATURES, "split": LAST_OUT, **kept_all()}
     spec = parse_spec(body, "features.yaml")
