@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import cast
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
@@ -35,8 +36,8 @@ from data.audit_rules.audit import RULES, AuditOptions, audit_dataset, audit_tex
 from data.audit_rules.fitted_numbers import TOLERANCE
 from data.audit_rules.label_alone import THRESHOLD
 from data.audit_rules.time_order import Order
+from data.command_line import dataset_folder, parse_flags, run_main
 from data.dataset import PreparedDataset
-from data.inspection.command_line import dataset_folder, parse_flags, run_main
 from data.row_stream import Report
 
 EXIT_FINDINGS = 1
@@ -88,7 +89,7 @@ def run(argv: list[str], report: Report) -> int:
 
 def main(argv: list[str]) -> None:
     """Runs the command."""
-    sys.exit(run_main(run, argv))
+    sys.exit(run_main(partial(run, argv)))
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 from absl import app, flags
 
 from data.atomic import write_text
+from data.command_line import no_argument, run_main
 from data.errors import InputError
 from data.inference.propose import propose_spec
-
-EXIT_BAD_INPUT = 2
+from data.row_stream import Report
 
 _SOURCE = flags.DEFINE_string("source", None, "File, folder or pattern in quotes.", required=True)
 _LABEL = flags.DEFINE_string("label", None, "Column of the label; guessed where it is left out.")
@@ -39,8 +39,9 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --out if it is there
 _ROWS = flags.DEFINE_integer("rows", 100_000, "Rows to read.", 1)
 
 
-def run() -> None:
+def run(report: Report) -> None:
     """Proposes, and prints or writes."""
+    del report  # the first rows are soon read
     out = Path(_OUT.value) if _OUT.value else None
     if out is not None and out.exists() and not _OVERWRITE.value:
         raise InputError(
@@ -66,17 +67,8 @@ def run() -> None:
 
 def main(argv: list[str]) -> None:
     """Parses and calls."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
-    try:
-        run()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except OSError as error:
-        rule = "The source must be readable, and the output writable with room on its disk"
-        print(f"error: {InputError(rule, received=error)}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+    no_argument(argv)
+    sys.exit(run_main(run))
 
 
 if __name__ == "__main__":

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
 from absl import app, flags
 
+from data.command_line import dataset_folder, parse_flags, run_main
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.inspection.command_line import dataset_folder, parse_flags, run_main
 from data.inspection.page import write_page
 from data.inspection.report import report_text
 from data.inspection.scan import inspect_dataset
@@ -62,7 +63,7 @@ def _picture(out: str) -> Path | None:
 
 def main(argv: list[str]) -> None:
     """Runs the command."""
-    sys.exit(run_main(run, argv))
+    sys.exit(run_main(partial(run, argv)))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
@@ -44,12 +43,12 @@ from absl import app, flags
 
 from data import prepare_flags, spec_flags
 from data.assemble import prepare
+from data.command_line import no_argument, run_main
 from data.errors import InputError
 from data.output import check_output
+from data.row_stream import Report
 from data.schema import Schema
 from data.summary import summary
-
-EXIT_BAD_INPUT = 2
 
 _DATASET = flags.DEFINE_enum(
     "dataset",
@@ -63,7 +62,7 @@ for holder in (prepare_flags, spec_flags):
     flags.adopt_module_key_flags(holder)  # so that --help shows them
 
 
-def run(report: Callable[[str], None]) -> None:
+def run(report: Report) -> None:
     """Loads, prepares, and prints the summary."""
     started = time.perf_counter()
     dataset, spec = _DATASET.value, spec_flags.SPEC.value
@@ -85,9 +84,7 @@ def run(report: Callable[[str], None]) -> None:
     print(summary(schema, out, time.perf_counter() - started))
 
 
-def _prepare_interactions(
-    dataset: str, out: Path, overwrite: bool, report: Callable[[str], None]
-) -> Schema:
+def _prepare_interactions(dataset: str, out: Path, overwrite: bool, report: Report) -> Schema:
     source = prepare_flags.source_path()
     check_output(out, overwrite=overwrite, source=source)
     report(f"reading {source or dataset}")
@@ -98,22 +95,8 @@ def _prepare_interactions(
 
 def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
-    started = time.perf_counter()
-
-    def report(text: str) -> None:
-        print(f"[{time.perf_counter() - started:6.1f} s] {text}", file=sys.stderr, flush=True)
-
-    try:
-        run(report)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except OSError as error:
-        rule = "The source must be readable, and the output writable with room on its disk"
-        print(f"error: {InputError(rule, received=error)}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+    no_argument(argv)
+    sys.exit(run_main(run))
 
 
 if __name__ == "__main__":

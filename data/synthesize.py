@@ -34,11 +34,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 
 from absl import app, flags
 
+from data.command_line import no_argument, run_main
 from data.errors import InputError, nearest
+from data.row_stream import Report
 from data.synthetic_output import SynthesisOptions, synthesize
 from data.synthetic_shape import SHIPPED, ClickShape, load_shape
-
-EXIT_BAD_INPUT = 2
 
 _OUT = flags.DEFINE_string(
     "out", None, "A file that ends in .tsv, .txt, .csv or .parquet, or a folder.", required=True
@@ -74,21 +74,11 @@ def _shape() -> ClickShape:
     return load_shape(path).scaled(_SCALE.value)
 
 
-def main(argv: list[str]) -> None:
-    """Parses, builds and calls."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+def run(report: Report) -> None:
+    """Writes, and prints the truth."""
     started = time.perf_counter()
-    try:
-        options = SynthesisOptions(_ROWS.value, _FORMAT.value, _FILES.value, _SEED.value)
-        done = synthesize(_shape(), options, Path(_OUT.value))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except OSError as error:
-        rule = "The output must be writable, with room on its disk"
-        print(f"error: {InputError(rule, received=error)}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+    options = SynthesisOptions(_ROWS.value, _FORMAT.value, _FILES.value, _SEED.value)
+    done = synthesize(_shape(), options, Path(_OUT.value), report)
     seconds = time.perf_counter() - started
     truth = done.truth
     best_auc = (
@@ -100,6 +90,12 @@ def main(argv: list[str]) -> None:
         f"click rate {truth['click_rate']:.2%} ({done.truth_file})\n"
         f"Next: python -m data.prepare --spec={done.spec_file} --source={_OUT.value} --out=DATA"
     )
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command."""
+    no_argument(argv)
+    sys.exit(run_main(run))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ from typing import Any
 import yaml
 
 from data.atomic import atomic_folder, fsync_path, write_json, write_text
+from data.engine.progress import Progress
 from data.engine.source_files import FORMATS
 from data.errors import InputError
+from data.row_stream import Report
 from data.spec.parsing import parse_spec
 from data.synthetic_clicks import ClickBlock, ClickModel, ClickTruth
 from data.synthetic_files import feature_spec, write_rows
@@ -55,13 +57,16 @@ class Synthesis:
     spec_file: Path
 
 
-def synthesize(shape: ClickShape, options: SynthesisOptions, out: Path) -> Synthesis:
+def synthesize(
+    shape: ClickShape, options: SynthesisOptions, out: Path, report: Report = lambda _: None
+) -> Synthesis:
     """Writes rows, the feature spec that prepares them and the truth about them.
 
     Args:
         shape: The columns.
         options: What to write.
         out: A file with an ending of a format, or a folder; complete or absent afterwards.
+        report: Called with how far it is, every few seconds.
 
     Raises:
         InputError: `out` exists, or does not go with the options, or a column cannot be prepared.
@@ -72,17 +77,19 @@ def synthesize(shape: ClickShape, options: SynthesisOptions, out: Path) -> Synth
     _check(options, out, ending if is_file else None, form)
     parse_spec(yaml.safe_load(feature_spec(shape, form, [])), SPEC_FILE)  # of reserved names too
     model, truth = ClickModel(shape, options.seed), ClickTruth()
+    progress = Progress("writing", options.rows, report)
     if is_file:
         spec_file, truth_file = (out.with_name(f"{out.stem}.{n}") for n in (SPEC_FILE, TRUTH_FILE))
         with _atomic_files(spec_file, truth_file, out) as (spec, facts, rows):
-            write_rows(rows, shape, _counted(model.blocks(0, options.rows), truth), form)
+            blocks = _counted(model.blocks(0, options.rows), truth, progress)
+            write_rows(rows, shape, blocks, form)
             write_text(spec, feature_spec(shape, form, []))
             write_json(facts, truth.facts())
         return Synthesis(truth.facts(), truth_file, spec_file)
     with atomic_folder(out) as folder:
         for index in range(options.files):
             start, stop = (options.rows * n // options.files for n in (index, index + 1))
-            blocks = _counted(model.blocks(start, stop), truth)
+            blocks = _counted(model.blocks(start, stop), truth, progress)
             write_rows(folder / f"part-{index:05d}.{form}", shape, blocks, form)
         write_text(folder / SPEC_FILE, feature_spec(shape, form, [f"part-*.{form}"]))
         write_json(folder / TRUTH_FILE, truth.facts())
@@ -115,10 +122,13 @@ def _check(options: SynthesisOptions, out: Path, ending: str | None, form: str) 
         )
 
 
-def _counted(blocks: Iterator[ClickBlock], truth: ClickTruth) -> Iterator[ClickBlock]:
+def _counted(
+    blocks: Iterator[ClickBlock], truth: ClickTruth, progress: Progress
+) -> Iterator[ClickBlock]:
     for block in blocks:
         truth.add(block)
         yield block
+        progress.add(len(block.labels), len(block.labels))
 
 
 @contextmanager

@@ -6,6 +6,9 @@ import os
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers side by side have a processor each; TensorFlow's idle threads would spin for more.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 from collections.abc import Callable
 from pathlib import Path

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 DRIVER = """
 import contextlib, importlib, io, json, sys
 from absl.testing import flagsaver
-from data.inspection.command_line import parse_flags
+from data.command_line import parse_flags
 
 module, commands = json.load(sys.stdin)
 command = importlib.import_module(module)

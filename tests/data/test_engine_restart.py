@@ -71,7 +71,7 @@ def test_kill_in_the_middle_and_the_same_command_again(tmp_path: Path) -> None:
     nasty_table.write(source, nasty_table.rows(2_000))
     body = source.read_bytes().split(b"\n", 1)[1]
     with source.open("ab") as file:
-        for _ in range(40):
+        for _ in range(16):
             file.write(body)
     spec = tmp_path / "features.yaml"
     spec.write_text(as_yaml())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from models.saving import load_weights, save_weights
 from trainers.loop import Trainer
 from trainers.precision import precision
 
-STEPS = 300  # enough for every tiny recipe to learn the checkerboard
+STEPS = 300  # enough for every tiny recipe to learn the checkerboard, most in fewer
+BETWEEN_LOOKS = 50  # steps
 
 
 def is_closed_form(name: str) -> bool:
@@ -58,10 +60,11 @@ def held_out_batch(data: PreparedDataset, rows: int) -> dict[str, tf.Tensor]:
     return {"user": user, "seen_item": ragged.to_tensor()[:rows]}
 
 
-def train(model: Recommender, data: PreparedDataset) -> None:
-    """Trains on the data, far enough to know it."""
+def train(model: Recommender, data: PreparedDataset) -> Iterator[int]:
+    """Trains on the data, and yields the steps taken every now and then, and at the end."""
     if isinstance(model, ClosedForm):
         model.solve(data, ("train",))
+        yield 0
         return
     model.prepare_training(tf.keras.optimizers.Adam(0.005))
     step = tf.function(model.train_step)
@@ -73,8 +76,10 @@ def train(model: Recommender, data: PreparedDataset) -> None:
         for batch in make_dataset(data, reading, transforms, seed=1, epoch=epoch):
             step(batch)
             taken += 1
-        if taken >= STEPS:
-            return
+            if taken % BETWEEN_LOOKS == 0:
+                yield taken
+            if taken == STEPS:
+                return
 
 
 @every_trained_model
@@ -103,9 +108,16 @@ def test_overfits_one_batch(name: str, checkerboard_data: PreparedDataset) -> No
 def test_the_withheld_checkerboard_item_is_first(
     name: str, checkerboard_data: PreparedDataset
 ) -> None:
-    data = checkerboard_data
-    _, model = tiny(name, data)
-    train(model, data)
+    _, model = tiny(name, checkerboard_data)
+    users = checkerboard_data.split("histories", "validation").rows
+    assert any(
+        users_with_their_colour_first(model, checkerboard_data) == users
+        for _ in train(model, checkerboard_data)
+    )
+
+
+def users_with_their_colour_first(model: Recommender, data: PreparedDataset) -> int:
+    """Returns how many users' two best new items are the two of their colour."""
     held_out = data.read("histories", "validation")["user"]
     batch = held_out_batch(data, len(held_out))
     scores = model.item_scores(batch).numpy()
@@ -117,7 +129,7 @@ def test_the_withheld_checkerboard_item_is_first(
         best = np.argsort(-scores[row])[:2] - FIRST_ID
         colour = int(user_raw[row][1:]) % 2
         hits += all(int(raw[b][1:]) % 2 == colour for b in best)
-    assert hits == len(scores)
+    return hits
 
 
 @every_trained_model
@@ -139,7 +151,7 @@ def test_padding_changes_nothing(name: str, checkerboard_data: PreparedDataset) 
 def test_scores_agree_with_item_scores(name: str, checkerboard_data: PreparedDataset) -> None:
     _, model = tiny(name, checkerboard_data)
     if isinstance(model, ClosedForm):
-        train(model, checkerboard_data)
+        model.solve(checkerboard_data, ("train",))
     batch = held_out_batch(checkerboard_data, 4)
     items = tf.constant([[2, 7, 30], [4, 4, 5], [10, 11, 12], [3, 2, 41]])
     every = model.item_scores(batch)
@@ -179,7 +191,7 @@ def test_save_and_load_give_equal_scores(
 ) -> None:
     config, model = tiny(name, checkerboard_data)
     if isinstance(model, ClosedForm):
-        train(model, checkerboard_data)
+        model.solve(checkerboard_data, ("train",))
     else:
         model.prepare_training(tf.keras.optimizers.Adam(0.02))
         model.train_step(first_batch(model, checkerboard_data))

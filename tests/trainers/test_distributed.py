@@ -89,22 +89,22 @@ def launch(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_ranks_agree_with_one_rank_on_the_same_global_batches(
-    synthetic_data: PreparedDataset, tmp_path: Path, optimizer: str
+    synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
     found = {}
     for ranks in (1, 2, 3):
         out = tmp_path / f"{ranks}.npz"
-        done = launch(ranks, STEPS, synthetic_data.folder, out, 60, optimizer)
+        done = launch(ranks, STEPS, synthetic_data.folder, out, 60, "adam", "sgd")
         assert done.returncode == 0, done.stdout + done.stderr
         found[ranks] = dict(np.load(out))
     for ranks in (2, 3):
+        assert found[ranks].keys() == found[1].keys()
         for name, expected in found[1].items():
             np.testing.assert_allclose(
                 found[ranks][name],
                 expected,
-                atol=1e-12 if name == "metrics" else 1e-5,
+                atol=1e-12 if name.endswith("metrics") else 1e-5,
                 err_msg=f"{name}, {ranks} ranks",
             )
 

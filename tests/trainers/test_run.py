@@ -97,19 +97,33 @@ def pick(metrics: dict[str, float], ending: str) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name.endswith(ending)}
 
 
+OFTEN_SAVED = (
+    "--epochs=3",
+    "--batch_size=64",
+    "--set=trainer.checkpoint_steps=20",
+    "--set=trainer.steps_per_call=10",
+)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    synthetic_data: PreparedDataset, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, np.ndarray]:
+    """Returns the weights of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    whole = run(*command(synthetic_data, folder, *OFTEN_SAVED))
+    assert whole.returncode == 0, whole.stderr
+    return final_weights(folder)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_resumes_to_bit_equal_weights(
-    synthetic_data: PreparedDataset, tmp_path: Path, sent: signal.Signals
+    synthetic_data: PreparedDataset,
+    tmp_path: Path,
+    sent: signal.Signals,
+    uninterrupted: dict[str, np.ndarray],
 ) -> None:
-    options = (
-        "--epochs=3",
-        "--batch_size=64",
-        "--set=trainer.checkpoint_steps=20",
-        "--set=trainer.steps_per_call=10",
-    )
-    whole = run(*command(synthetic_data, tmp_path / "whole", *options))
-    assert whole.returncode == 0, whole.stderr
-    broken = command(synthetic_data, tmp_path / "broken", *options)
+    broken = command(synthetic_data, tmp_path / "broken", *OFTEN_SAVED)
     process = subprocess.Popen(broken, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
     checkpoints = tmp_path / "broken" / "checkpoints"
     deadline = time.monotonic() + 120
@@ -123,9 +137,9 @@ def test_a_killed_run_resumes_to_bit_equal_weights(
     again = run(*broken)
     assert again.returncode == 0, again.stderr
     assert f"Going on from step {step}" in again.stderr
-    expected, found = (final_weights(tmp_path / name) for name in ("whole", "broken"))
-    assert expected.keys() == found.keys()
-    for key, value in expected.items():
+    found = final_weights(tmp_path / "broken")
+    assert uninterrupted.keys() == found.keys()
+    for key, value in uninterrupted.items():
         np.testing.assert_array_equal(found[key], value, err_msg=key)
 
 

@@ -1,4 +1,4 @@
-"""What the commands that look at a prepared dataset have in common."""
+"""What the commands of this package have in common."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import flags
+from absl import app, flags
 
 from data.errors import InputError
 from data.row_stream import Report
@@ -27,6 +27,12 @@ def parse_flags(argv: list[str]) -> list[str]:
         sys.exit(EXIT_BAD_INPUT)
 
 
+def no_argument(argv: list[str]) -> None:
+    """Refuses arguments that are no flags."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument: {argv[1]}")
+
+
 def dataset_folder(argv: list[str]) -> Path:
     """Returns the one argument of a command.
 
@@ -42,18 +48,22 @@ def dataset_folder(argv: list[str]) -> Path:
     return Path(argv[1])
 
 
-def run_main(run: Callable[[list[str], Report], int], argv: list[str]) -> int:
-    """Runs a command and returns its exit code: 2 on bad input, whose error it prints."""
+def run_main(run: Callable[[Report], int | None]) -> int:
+    """Runs a command and returns its exit code: 2 on bad input, whose error it prints.
+
+    Args:
+        run: The command; is given what prints its progress, returns its exit code or None for 0.
+    """
     started = time.perf_counter()
 
     def report(text: str) -> None:
         print(f"[{time.perf_counter() - started:6.1f} s] {text}", file=sys.stderr, flush=True)
 
     try:
-        return run(argv, report)
+        return run(report) or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        rule = "The dataset must be readable, and --out writable with room on its disk"
+        rule = "Sources must be readable, and the output writable with room on its disk"
         print(f"error: {InputError(rule, received=error)}", file=sys.stderr)
     return EXIT_BAD_INPUT
