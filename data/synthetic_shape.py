@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError, nearest
+from data.errors import InputError
 from data.spec.parsing import convert
-from data.spec.yaml_text import read_yaml
+from data.spec.yaml_text import block, check_keys, read_yaml
 
 SHIPPED = Path(__file__).with_name("shapes")
 LABEL = "label"
@@ -127,7 +127,7 @@ def parse_shape(value: Any, where: object) -> ClickShape:
         InputError: As of `load_shape`.
     """
     body = dict(_block(value, f"{where}"))
-    _check_keys(body, _PARTS, f"{where}")
+    check_keys(body, _PARTS, f"{where}")
     columns: dict[str, Any] = {}
     for part, kind in (("numeric", NumericShape), ("categorical", CategoricalShape)):
         entries = _block(body.pop(part, {}), f"{where}, {part}")
@@ -148,7 +148,7 @@ def _column(kind: type, name: Any, entry: Any, where: str) -> Any:
         )
     known = [f.name for f in dataclasses.fields(kind) if f.name != "name"]
     body = _block(entry, where)
-    _check_keys(body, known, where)
+    check_keys(body, known, where)
     if kind is CategoricalShape and "cardinality" not in body:
         raise InputError(
             "A categorical column must have a cardinality",
@@ -165,25 +165,7 @@ def _values(kind: type, body: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _block(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(
-            "A part of the shape must be a block of `key: value` lines",
-            received=repr(value),
-            where=where,
-            action=f"{SHIPPED / 'criteo_1tb.yaml'} is an example",
-        )
-    return value
-
-
-def _check_keys(body: Mapping[str, Any], known: typing.Iterable[str], where: str) -> None:
-    for key in body:
-        if key not in known:
-            raise InputError(
-                "A key of the shape must be known",
-                received=repr(key),
-                where=where,
-                action=nearest(str(key), known),
-            )
+    return block(value, where, str(SHIPPED / "criteo_1tb.yaml"))
 
 
 def _check(shape: ClickShape, where: object) -> None:

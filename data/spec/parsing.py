@@ -11,13 +11,13 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from data.errors import InputError, nearest
+from data.errors import InputError
 from data.feature import Kind
 from data.schema import Cross
 from data.spec.checks import check_spec
 from data.spec.table_spec import FeatureSpec, InteractionsSpec, SourceSpec, SplitSpec, TableSpec
 from data.spec.transforms import parse_transforms
-from data.spec.yaml_text import read_yaml
+from data.spec.yaml_text import block, check_keys, read_yaml
 
 _PARTS = ("name", "source", "features", "crosses", "split", "interactions", "users", "items")
 _ATTRIBUTE_PARTS = ("key", "source", "features")
@@ -48,7 +48,7 @@ def parse_spec(value: Any, where: object) -> TableSpec:
         InputError: As of `load_spec`.
     """
     body = _mapping(value, where, "")
-    _check_keys(body, _PARTS, where, "")
+    check_keys(body, _PARTS, where)
     if "features" not in body:
         raise InputError("The spec must list features", received=", ".join(body), where=where)
     features = _mapping(body["features"], where, "features")
@@ -83,7 +83,7 @@ def _attributes(
     if name not in body:
         return None
     entry = _mapping(body[name], where, name)
-    _check_keys(entry, _ATTRIBUTE_PARTS, where, name)
+    check_keys(entry, _ATTRIBUTE_PARTS, f"{where}, {name}")
     ids = [feature for feature in features if feature.kind is kind]
     if not ids:
         raise InputError(
@@ -132,35 +132,7 @@ def _cross(name: str, entry: Any, where: object) -> Cross:
 
 
 def _mapping(value: Any, where: object, path: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(
-            "A part of the spec must be a block of `key: value` lines",
-            received=repr(value),
-            where=f"{where}, {path}" if path else where,
-            action="docs/feature-spec.md has an example",
-        )
-    for key in value:
-        if not isinstance(key, str):
-            raise InputError(
-                "A name must be a text",
-                received=f"{key!r}, of type {type(key).__name__}",
-                where=f"{where}, {path}" if path else where,
-                action="Write it in quotes: YAML reads on, off, yes, no and numbers as values",
-            )
-    return value
-
-
-def _check_keys(
-    body: dict[str, Any], known: typing.Iterable[str], where: object, path: str
-) -> None:
-    for key in body:
-        if key not in known:
-            raise InputError(
-                "A key of the spec must be known",
-                received=repr(key),
-                where=f"{where}, {path}" if path else where,
-                action=nearest(str(key), known),
-            )
+    return block(value, f"{where}, {path}" if path else where, "docs/feature-spec.md")
 
 
 def _fill(
@@ -176,7 +148,8 @@ def _fill(
     hints = typing.get_type_hints(kind)
     ours = {field.name for field in dataclasses.fields(kind)} - fixed.keys()
     names = {key: renamed.get(key, key) for key in body}
-    _check_keys(body, sorted((ours - set(renamed.values())) | renamed.keys()), where, path)
+    known = sorted((ours - set(renamed.values())) | renamed.keys())
+    check_keys(body, known, f"{where}, {path}")
     values = {
         names[key]: convert(entry, hints[names[key]], f"{where}, {path}.{key}")
         for key, entry in body.items()

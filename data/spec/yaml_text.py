@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from data.errors import InputError
+from data.errors import InputError, nearest
 
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -49,3 +49,41 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         received = " ".join(str(error).split())
         raise InputError(rule, received=received, where=path) from error
+
+
+def block(value: Any, where: object, example: str) -> dict[str, Any]:
+    """Returns a block of `key: value` lines.
+
+    Args:
+        value: What YAML made of it.
+        where: Its place, for messages.
+        example: Where an example is to be found.
+
+    Raises:
+        InputError: It is something else, or a key is no text.
+    """
+    if not isinstance(value, dict):
+        raise InputError(
+            "This must be a block of `key: value` lines",
+            received=repr(value),
+            where=where,
+            action=f"{example} has an example",
+        )
+    for key in value:
+        if not isinstance(key, str):
+            raise InputError(
+                "A name must be a text",
+                received=f"{key!r}, of type {type(key).__name__}",
+                where=where,
+                action="Write it in quotes: YAML reads on, off, yes, no and numbers as values",
+            )
+    return value
+
+
+def check_keys(body: dict[str, Any], known: Iterable[str], where: object) -> None:
+    """Refuses keys of a block that are not known."""
+    for key in body:
+        if key not in known:
+            raise InputError(
+                "A key must be known", received=repr(key), where=where, action=nearest(key, known)
+            )

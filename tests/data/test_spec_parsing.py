@@ -114,7 +114,7 @@ def test_file_that_is_not_there_or_no_text(content: bytes | None, tmp_path: Path
 @pytest.mark.parametrize(
     ("body", "parts"),
     [
-        ({"feature": {}}, ("A key of the spec must be known", "'feature'", "mean 'features'?")),
+        ({"feature": {}}, ("A key must be known", "'feature'", "mean 'features'?")),
         (spec_with(source={"seperator": ";"}), ("'seperator'", "source", "mean 'separator'?")),
         (spec_with("a: {kind: numeric, buckets: 4}"), ("'buckets'", "features.a")),
         (spec_with("a: {kind: number}"), ("what it is by its kind", "'number'", "features.a.kind")),
