@@ -25,7 +25,7 @@ quickstart: setup  ## From synthetic ratings to recommendations over HTTP, in a 
 
 test: setup  ## Lint, types and the default test suite (Horovod tests included)
 	@$(MAKE) --no-print-directory lint types
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 setup: $(HOROVOD)  ## Make .venv, install everything, build Horovod once
 

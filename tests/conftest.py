@@ -25,6 +25,24 @@ from data.sources import synthetic
 from data.splits import SplitOptions
 
 REPOSITORY = Path(__file__).parents[1]
+# Files that take minutes come first, so that no worker is left alone with one at the end.
+LONGEST_FILES = (
+    "tests/trainers/test_run.py",
+    "tests/trainers/test_distributed.py",
+    "tests/models/test_contract.py",
+    "tests/docs/test_add_a_model.py",
+    "tests/docs/test_your_data.py",
+    "tests/trainers/test_tiny_recipes.py",
+    "tests/serving/test_export.py",
+    "tests/serving/test_recommend.py",
+    "tests/data/test_spark.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; `make test` hands files to its workers in this order."""
+    places = {REPOSITORY / file: place for place, file in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
