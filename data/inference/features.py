@@ -9,19 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data.engine.column_kinds import MAX_RAW_ID_BYTES
 from data.errors import InputError
 from data.feature import Kind
+from data.inference.keys import epoch_unit, find_keys, why_unfit
 from data.inference.label import label_options
 from data.inference.multi_hot import free_separator, listed_values, value_separator
 from data.inference.names import (
-    ITEMS,
-    USERS,
-    has_no_name,
     names_code,
-    names_key,
     names_rows,
-    names_time,
 )
 from data.inference.profile import Profile
 
@@ -31,7 +26,6 @@ _MANY, _RARE = 50, 4  # values, and times that make one worth an id of its own
 _LARGE_TABLE = 10_000
 _SKEWED = 2.0  # the skewness of an exponential distribution
 _EXACT = 2.0**24  # integers above are not exact as float32
-_EPOCHS = ((1e8, 4e9, "seconds"), (1e11, 4e12, "milliseconds"), (1e14, 4e15, "microseconds"))
 
 
 @dataclass(frozen=True)
@@ -57,12 +51,7 @@ def choose_features(profiles: Mapping[str, Profile], label: Profile) -> list[Cho
     lacking = label.rows - label.present
     if lacking:
         why += f"; {lacking:,} rows lack it and are refused: correct them, or --max_bad_lines"
-    keys = {
-        Kind.USER: _best_key(profiles, USERS, label),
-        Kind.ITEM: _best_key(profiles, ITEMS, label),
-        Kind.TIME: _best_time(profiles, label),
-    }
-    kinds = {column: kind for kind, column in keys.items() if column}
+    kinds = find_keys(profiles, label)
     others = [p for name, p in profiles.items() if name != label.name]
     return [
         Choice(label.name, Kind.LABEL, why, options),
@@ -76,67 +65,19 @@ def choose_interactions(profiles: Mapping[str, Profile]) -> list[Choice]:
     Raises:
         InputError: No column is called as a user or an item is.
     """
-    keys = {
-        Kind.USER: _best_key(profiles, USERS, None),
-        Kind.ITEM: _best_key(profiles, ITEMS, None),
-        Kind.TIME: _best_time(profiles, None),
-    }
+    kinds = find_keys(profiles, None)
     for kind in (Kind.USER, Kind.ITEM):
-        if not keys[kind]:
+        if kind not in kinds.values():
             raise InputError(
                 f"Interactions must have a column that is called as {kind.value}s are",
                 received=", ".join(map(repr, profiles)),
                 action="Write the spec by hand: docs/feature-spec.md#interactions",
             )
-    kinds = {column: kind for kind, column in keys.items() if column}
     other = "neither user, item nor time; what is known of them stands in tables of their own"
     return [
         _choose(profile, kinds[name]) if name in kinds else Choice(name, None, other)
         for name, profile in profiles.items()
     ]
-
-
-def _best_key(
-    profiles: Mapping[str, Profile], owners: tuple[str, ...], label: Profile | None
-) -> str:
-    found = []
-    for name, profile in profiles.items():
-        place = names_key(name, owners)
-        is_key = place is not None and profile.distinct > 2 and not profile.is_list
-        decimal = profile.is_number and not profile.is_integer and not profile.has_codes
-        if is_key and not decimal and not _is(profile, label) and not _unfit(profile):
-            found.append((place, name))
-    return min(found)[1] if found else ""
-
-
-def _is(profile: Profile, label: Profile | None) -> bool:
-    return label is not None and profile.name == label.name
-
-
-def _best_time(profiles: Mapping[str, Profile], label: Profile | None) -> str:
-    whole = [p for p in profiles.values() if p.present == p.rows and p.distinct > 1]
-    found = [
-        (not names_time(p.name), n, p.name)
-        for n, p in enumerate(whole)
-        if not _is(p, label) and not p.is_list and (p.is_time or _epoch(p))
-    ]
-    return min(found)[2] if found else ""
-
-
-def _epoch(profile: Profile) -> str:
-    """Returns the unit of integers that seem to be times, or nothing."""
-    could = names_time(profile.name) or has_no_name(profile.name)
-    if not (could and profile.is_integer):
-        return ""
-    low, high = float(profile.numbers.min()), float(profile.numbers.max())
-    return next((unit for a, b, unit in _EPOCHS if a <= low and high <= b), "")
-
-
-def _unfit(profile: Profile) -> str:
-    """Returns why a column of texts cannot be a feature, or nothing."""
-    if profile.longest > MAX_RAW_ID_BYTES and not profile.is_list:
-        return f"a value of {profile.longest:,} bytes; a raw id has at most {MAX_RAW_ID_BYTES:,}"
-    return "values with line breaks, which no raw id may hold" if profile.has_breaks else ""
 
 
 def _choose(profile: Profile, kind: Kind | None) -> Choice:
@@ -146,12 +87,12 @@ def _choose(profile: Profile, kind: Kind | None) -> Choice:
     if profile.distinct == 1 and profile.present == profile.rows:
         return Choice(profile.name, None, f"constant: {profile.counts['text'][0][:40]!r}")
     if kind is Kind.TIME:
-        unit = _epoch(profile)
+        unit = epoch_unit(profile)
         options = {"type": "int64"} if unit else {}
         return Choice(profile.name, kind, f"{unit or 'ISO 8601'}: {_span(profile)}", options)
     if kind is not None:
         return _key(profile, kind, seen)
-    if profile.is_time or _epoch(profile):
+    if profile.is_time or epoch_unit(profile):
         lacks = "" if profile.present == profile.rows else "; a time must be in every row"
         return Choice(profile.name, None, f"times, of which one column can be `time`{lacks}")
     if _numbers_rows(profile):
@@ -159,7 +100,7 @@ def _choose(profile: Profile, kind: Kind | None) -> Choice:
     separator = value_separator(profile)
     if separator or profile.is_list:
         return _multi_hot(profile, separator)
-    unfit = _unfit(profile)
+    unfit = why_unfit(profile)
     if unfit:
         return Choice(profile.name, None, unfit)
     if profile.is_number and not _is_code(profile):
@@ -233,12 +174,12 @@ def _multi_hot(profile: Profile, separator: str) -> Choice:
     parts = Profile(profile.name, listed_values(profile, separator))
     if not separator:
         separator = free_separator(parts)
-        if not separator or _unfit(parts):
+        if not separator or why_unfit(parts):
             return Choice(profile.name, None, "lists whose values hold every usual separator")
         if parts.is_number and not parts.is_integer:
             return Choice(profile.name, None, "lists of numbers that are no ids")
-    elif _unfit(parts):
-        return Choice(profile.name, None, _unfit(parts))
+    elif why_unfit(parts):
+        return Choice(profile.name, None, why_unfit(parts))
     share = profile.missing_share
     why = (
         f"{'lists' if profile.is_list else f'several values with {separator!r} between'}; "

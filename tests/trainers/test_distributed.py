@@ -112,7 +112,7 @@ def test_ranks_agree_with_one_rank_on_the_same_global_batches(
 def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    done = launch(2, *tiny_run(synthetic_data, tmp_path))
+    done = launch(2, *tiny_run(synthetic_data, tmp_path), "--epochs=6")
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "metrics.json").read_text())
     split = synthetic_data.split("histories", "test")
