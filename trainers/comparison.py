@@ -10,9 +10,10 @@ from data.errors import InputError, nearest
 from trainers.finished_runs import FinishedRun
 from trainers.selection import LOWER_IS_BETTER
 
-# Shown by default, where measured, in this order.
+# Shown by default, where measured, in this order; by protocol, less its number of candidates.
 _DEFAULTS = {
     "sampled": ("hr@10", "ndcg@10"),
+    "popular": ("hr@10", "ndcg@10"),
     "full": ("hr@10", "ndcg@10"),
     "foldin": ("recall@20", "ndcg@100"),
     "click": ("auc", "logloss", "normalised_entropy", "calibration", "accuracy"),
@@ -69,7 +70,7 @@ def choose_metrics(runs: Sequence[FinishedRun], wanted: Sequence[str]) -> list[s
     usual = [
         metric if name == "click" else f"{metric}/{name}"
         for name in protocols
-        for metric in _DEFAULTS["sampled" if name.startswith("sampled") else name]
+        for metric in _DEFAULTS[name.rstrip("0123456789")]
     ]
     shown = [name for name in usual if name in measured]
     if not shown:

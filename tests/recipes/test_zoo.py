@@ -20,6 +20,7 @@ RECIPES = [
     ("wide_deep", "adult", "adult", {"accuracy": 0.856, "auc": 0.913}),
     ("wide_deep", "ml_1m", "clicks", {"auc": 0.848}),
     ("dlrm", "ml_1m", "clicks", {"auc": 0.848}),
+    ("vae_cf", "ml_1m", "held_out_users", {"ndcg@100/foldin": 0.41, "recall@20/foldin": 0.36}),
     ("vae_cf", "gowalla", "gowalla", {"recall@20/full": 0.1641, "ndcg@20/full": 0.1335}),
     ("bert4rec", "ml_1m", "ranking", {"hr@10/full": 0.2821, "ndcg@10/full": 0.1516}),
     ("bert4rec", "ml_1m_fast", "ranking", {"ndcg@10/full": 0.165}),

@@ -135,6 +135,7 @@ def test_equal_runs_go_by_the_next_metric(tmp_path: Path) -> None:
     [
         ("sampled99", ["hr@10/sampled99", "ndcg@10/sampled99"]),
         ("full", ["hr@10/full", "ndcg@10/full"]),
+        ("popular100", ["hr@10/popular100", "ndcg@10/popular100"]),
         ("foldin", ["recall@20/foldin", "ndcg@100/foldin"]),
         ("click", ["auc", "logloss", "normalised_entropy", "calibration", "accuracy"]),
     ],
