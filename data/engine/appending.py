@@ -44,6 +44,13 @@ class Previous:
     def __init__(self, folder: Path, spec: TableSpec) -> None:
         self._data = PreparedDataset(folder)
         self._spec = spec
+        if spec.users or spec.items:
+            raise InputError(
+                "Rows can be added where no table of users or items stands beside them",
+                received=", ".join(table.name for table in (spec.users, spec.items) if table),
+                where="--append",
+                action="Prepare all rows again: the tables may know earlier ids no more",
+            )
         if spec.goes_by_user:
             raise InputError(
                 "Rows can be added where each is split by itself, and has a label",

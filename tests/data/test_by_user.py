@@ -330,6 +330,16 @@ def test_rows_of_no_user_and_users_of_two_rows_are_refused(tmp_path: Path) -> No
         prepared(frame.with_columns(user=pl.Series(["a", "", "b"])), tmp_path / "data")
 
 
+def test_rows_beside_tables_of_items_are_not_added_to(tmp_path: Path) -> None:
+    data = with_items(tmp_path)
+    items = {"source": {"files": ["books.csv"]}, "features": {"pages": {"kind": "numeric"}}}
+    body = {"source": {"files": ["log.csv"]}, "features": FEATURES, "items": items}
+    spec = parse_spec(body, "features.yaml")
+    options, source = TableOptions(append=str(data.folder)), str(tmp_path / "source")
+    with pytest.raises(InputError, match=says("no table of users or items", "Received: items")):
+        prepare_table(spec, source, options, tmp_path / "more", LocalEngine(1))
+
+
 def test_interactions_are_not_added_to(tmp_path: Path) -> None:
     data = prepared(events(), tmp_path / "data", **kept_all())
     body = {"features": FEATURES, "split": LAST_OUT, **kept_all()}
