@@ -139,6 +139,15 @@ def test_events_before_those_of_the_same_user(tmp_path: Path) -> None:
     assert first.found.startswith("2 of 500 events of test (0.4%) are before the last event")
 
 
+def test_after_a_split_by_time_all_events_are_compared(tmp_path: Path) -> None:
+    split = {"method": "time", "column": "time", "validation_from": "2000", "test_from": "2500"}
+    features = {**FEATURES, **WHO}
+    data = prepare_frame(clean_table(), features, tmp_path / "data", split=split)
+    verdict = audit_dataset(data, AuditOptions()).verdicts["time-order"]
+    assert verdict.looked_at.endswith("order of all events")
+    assert not verdict.findings
+
+
 def test_order_of_each_user_is_enough_for_leave_last_out(synthetic_data: PreparedDataset) -> None:
     train, test = (synthetic_data.read("rows", split)["time"] for split in ("train", "test"))
     early = int((np.asarray(test) < np.asarray(train).max()).sum())
