@@ -21,6 +21,8 @@ class TrainerConfig:
             epoch by: the last one counts, and early stopping is refused.
         epochs: Most passes over the data.
         batch_size: Rows of a batch on each rank.
+        accumulate: Parts that a batch is taken in, one after the other: their gradients are added
+            up before the one update, so that activations of one part are held at a time.
         optimizer: Keras optimizer of the dense weights: `adam`, `sgd` or `adagrad`.
         learning_rate: Of the dense weights.
         table_learning_rate: Of the embedding tables; 0 takes `learning_rate`.
@@ -31,9 +33,11 @@ class TrainerConfig:
         warmup_steps: Steps over which the learning rates rise linearly from 0.
         final_share: Share of the learning rates left at the end of the decay.
         seed: Of initial values, order of the data and sampling.
-        mixed_precision: `off` or `bfloat16`: type of the dense part's activations.
+        mixed_precision: `off`, `bfloat16` or `float16`: type of the dense part's activations.
+            `float16` scales the loss (`models.loss_scale`).
         xla: Whether to compile the dense part with XLA.
-        steps_per_call: Steps between two returns to Python.
+        steps_per_call: Steps between two returns to Python; 0 takes as many as keep Python's share
+            of the time under 2%.
         evaluate_epochs: Epochs between two evaluations on validation.
         monitor: Metric that chooses the best checkpoint and stops early; `/sampled` stands for
             the dataset's frozen candidates, however many. `auto` is `ndcg@10/sampled`, or `auc`
@@ -48,6 +52,7 @@ class TrainerConfig:
     fit_on: tuple[str, ...] = ("train",)
     epochs: int = 10
     batch_size: int = 4096
+    accumulate: int = 1
     optimizer: Literal["adam", "sgd", "adagrad"] = "adam"
     learning_rate: float = 0.001
     table_learning_rate: float = 0.0
@@ -57,9 +62,9 @@ class TrainerConfig:
     warmup_steps: int = 0
     final_share: float = 0.0
     seed: int = 1
-    mixed_precision: Literal["off", "bfloat16"] = "off"
+    mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
     xla: bool = False
-    steps_per_call: int = 10
+    steps_per_call: int = 0
     evaluate_epochs: int = 1
     monitor: str = "auto"
     patience: int = 0
@@ -69,7 +74,7 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         """Checks ranges and the settings against each other."""
-        for name in ("epochs", "batch_size", "steps_per_call", "evaluate_epochs"):
+        for name in ("epochs", "batch_size", "accumulate", "evaluate_epochs"):
             _require(f"trainer.{name} must be at least 1", getattr(self, name) >= 1, self, name)
         for name in ("learning_rate", "schedule_power"):
             _require(f"trainer.{name} must be above 0", getattr(self, name) > 0, self, name)
@@ -80,6 +85,7 @@ class TrainerConfig:
             "patience",
             "checkpoint_steps",
             "checkpoint_minutes",
+            "steps_per_call",
         ):
             _require(f"trainer.{name} must not be below 0", getattr(self, name) >= 0, self, name)
         _require(
@@ -100,6 +106,11 @@ class TrainerConfig:
             self,
             "fit_on",
         )
+        if self.batch_size % self.accumulate:
+            raise InputError(
+                "trainer.batch_size must be a multiple of trainer.accumulate",
+                received=f"{self.batch_size} and {self.accumulate}",
+            )
         if "validation" in self.fit_on and self.patience:
             raise InputError(
                 "Early stopping needs a validation split that is not trained on",

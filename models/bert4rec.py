@@ -68,6 +68,7 @@ class BERT4Rec(Recommender):
     view = "histories"
     scores_by = "seen_item"
     logits_are_binary = False
+    shared_lookups = frozenset({"output"})
 
     def __init__(self, config: BERT4RecConfig, data: PreparedDataset, seed: int = 0) -> None:
         super().__init__(data.schema)

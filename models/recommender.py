@@ -1,16 +1,10 @@
-"""The base of every model: what it declares, and the one training step.
-
-A step gathers the embedding vectors of the batch's unique rows and sums its bags, takes the
-gradients of the loss with respect to those vectors and to the dense weights, and lets each part's
-optimizer apply its own. Only the middle is compiled when XLA is asked for: lookups, bags, sparse
-updates and collectives stay outside.
-"""
+"""The base of every model: what it declares; see `training_step` for how it is trained."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import tensorflow as tf
@@ -18,13 +12,12 @@ import tensorflow as tf
 from data.dataset import PreparedDataset
 from data.pipeline import Batch, Reading, Transform
 from data.schema import Kind, Schema
-from models.communicator import Communicator
+from models.loss_scale import LossScale
 from models.tables import EmbeddingTables, Lookups
+from models.training_step import StepOptions, TrainingStep
 
 Vectors = dict[str, tf.Tensor]
 Losses = dict[str, tf.Tensor]
-# Losses, and gradients of the rows of each stack, of each bag and of the dense weights.
-Gradients = tuple[Losses, Vectors, Vectors, list[tf.Tensor]]
 
 
 class Recommender(tf.keras.Model):
@@ -37,21 +30,24 @@ class Recommender(tf.keras.Model):
         view: View of the dataset that the model trains on.
         scores_by: What `item_scores` looks at: `user` ids, or the `seen_item` lists.
         logits_are_binary: Whether the sigmoid of a score is the probability of that item or label.
+        shared_lookups: Features of `lookups` whose ids all rows of a batch share; the ids of the
+            others come by row.
         tables: The model's embedding tables.
+        training_step: Takes the steps, once `prepare_training` was called.
+        loss_scale: Of `float16`, once it was called.
     """
 
     view: ClassVar[str]
     scores_by: ClassVar[Literal["user", "seen_item"]] = "user"
     logits_are_binary: ClassVar[bool] = True
+    shared_lookups: ClassVar[frozenset[str]] = frozenset()
     tables: EmbeddingTables
 
     def __init__(self, schema: Schema) -> None:
         super().__init__(autocast=False)  # raw numbers of a batch keep their digits
         self.schema = schema
-        self.communicator = Communicator()
-        self.table_rate: Callable[[], tf.Tensor] | None = None
-        self._compiled_gradients: Callable[..., Gradients] | None
-        self._compiled_gradients = None
+        self.training_step: TrainingStep | None = None
+        self.loss_scale: LossScale | None = None
 
     @abstractmethod
     def transforms(
@@ -158,73 +154,29 @@ class Recommender(tf.keras.Model):
         return {**self.vectors(rows, found.places), **self.tables.sum_bags(rows, found)}
 
     def prepare_training(
-        self,
-        optimizer: tf.keras.optimizers.Optimizer,
-        *,
-        table_rate: Callable[[], tf.Tensor] | None = None,
-        communicator: Communicator | None = None,
-        xla: bool = False,
+        self, optimizer: tf.keras.optimizers.Optimizer, options: StepOptions | None = None
     ) -> None:
         """Makes the model ready for `train_step`.
 
         Args:
             optimizer: Keras optimizer of the dense weights.
-            table_rate: Returns the learning rate of the tables at this step; by default the
-                dense optimizer's.
-            communicator: Other processes to average gradients with.
-            xla: Whether to compile the dense part with XLA.
+            options: How steps are taken.
         """
         self.optimizer = optimizer
         optimizer.build(self.trainable_variables)
         self.tables.build_slots()
-        self.table_rate = table_rate
-        self.communicator = communicator or Communicator()
-        self._compiled_gradients = tf.function(self._gradients, jit_compile=xla or None)
+        self.training_step = TrainingStep(self, options or StepOptions())
 
     def compile(self, optimizer: tf.keras.optimizers.Optimizer, **arguments: object) -> None:
         """Keras's hook, for `fit` in a notebook; `jit_compile=True` compiles the dense part."""
         xla = bool(arguments.pop("jit_compile", False))
         super().compile(optimizer=optimizer, **arguments)
-        self.prepare_training(self.optimizer, xla=xla)
+        self.prepare_training(self.optimizer, StepOptions(xla=xla))
 
     def train_step(self, batch: Batch) -> Losses:
         """Takes one step. Returns scalars to log, float32: losses and gradient norms."""
-        assert self._compiled_gradients is not None
-        found = self.tables.find(self.lookups(batch))
-        rows = self.tables.gather_rows(found)
-        bags = self.tables.sum_bags(rows, found)
-        # Rows that only bags look up have no static number, and XLA has no use for them.
-        expanded = {key: rows[key] for key in self.tables.stacks_of(found.places)}
-        losses, row_gradients, bag_gradients, dense_gradients = self._compiled_gradients(
-            batch, expanded, found.places, bags
-        )
-        row_gradients = self.tables.add_bag_gradients(found, row_gradients, bag_gradients)
-        losses["gradient_norm/tables"] = tf.linalg.global_norm(list(row_gradients.values()))
-        if dense_gradients:
-            dense_gradients = self.communicator.all_reduce_mean(dense_gradients)
-        rate = self.table_rate() if self.table_rate else self.optimizer.learning_rate
-        self.optimizer.apply_gradients(zip(dense_gradients, self.trainable_variables, strict=True))
-        if not dense_gradients:  # Keras then counts no step, and schedules would stand still
-            self.optimizer.iterations.assign_add(1)
-        self.tables.apply_gradients(
-            found, row_gradients, tf.cast(rate, tf.float32), self.communicator
-        )
-        return losses
-
-    def _gradients(
-        self, batch: Batch, rows: Vectors, places: dict[str, tf.Tensor], bags: Vectors
-    ) -> Gradients:
-        variables = self.trainable_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch((rows, bags, variables))
-            vectors = {**self.vectors(rows, places), **bags}
-            losses = self.loss_from_vectors(batch, vectors, True)
-        row_gradients, bag_gradients, dense_gradients = tape.gradient(
-            losses["loss"], (rows, bags, variables)
-        )
-        row_gradients = {n: tf.convert_to_tensor(slices) for n, slices in row_gradients.items()}
-        losses["gradient_norm/dense"] = tf.linalg.global_norm(dense_gradients)
-        return losses, row_gradients, bag_gradients, dense_gradients
+        assert self.training_step is not None, "prepare_training comes first"
+        return self.training_step(batch)
 
     def test_step(self, batch: Batch) -> Losses:
         """Keras's hook for `evaluate`: the loss without a step."""

@@ -11,7 +11,7 @@ Legend: n lookups, u unique rows, N = min(n, rows of the stack), D width, B rows
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -26,8 +26,7 @@ __all__ = ["Bag", "EmbeddingTables", "Found", "Lookups", "Part", "TableConfig"]
 Lookups = Mapping[str, tf.Tensor | Bag]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """Where the vectors of a batch are.
 
     Attributes:
@@ -35,13 +34,13 @@ class Found:
             only bags look into it.
         counts: By stack, how many of `rows` are real, scalar.
         places: By feature, the place of each id among `rows`, of the ids' shape, int32.
-        bags: By feature that is a bag, its stack and a sparse matrix (B, N) over `rows`.
+        bags: By feature that is a bag, a sparse matrix (B, N) over the `rows` of its stack.
     """
 
     rows: dict[str, tf.Tensor]
     counts: dict[str, tf.Tensor]
     places: dict[str, tf.Tensor]
-    bags: dict[str, tuple[str, tf.SparseTensor]]
+    bags: dict[str, tf.SparseTensor]
 
 
 class EmbeddingTables(tf.Module):
@@ -163,8 +162,7 @@ class EmbeddingTables(tf.Module):
             start += size
         for name, (bag, (rows, bag_ids, weights)) in bags.items():
             mine = places[start : start + tf.size(bag_ids)]
-            matrix = sparse_rows(rows, mine, weights, (bag.ids.shape[0], most))
-            found.bags[name] = (stack.key, matrix)
+            found.bags[name] = sparse_rows(rows, mine, weights, (bag.ids.shape[0], most))
             start += tf.size(bag_ids)
 
     def gather_rows(self, found: Found) -> dict[str, tf.Tensor]:
@@ -180,27 +178,28 @@ class EmbeddingTables(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """Deals the vectors of `gather_rows` out to the features: what `gather` returns."""
         return {
-            name: tf.gather(vectors[self._stack_of(self._features[name]).key], place)
-            for name, place in places.items()
+            name: tf.gather(vectors[self._key_of(name)], place) for name, place in places.items()
         }
 
-    @staticmethod
-    def sum_bags(vectors: Mapping[str, tf.Tensor], found: Found) -> dict[str, tf.Tensor]:
+    def sum_bags(self, vectors: Mapping[str, tf.Tensor], found: Found) -> dict[str, tf.Tensor]:
         """Returns the sums of the bags, (B, D), from the vectors of `gather_rows`."""
-        return {
-            name: tf.ensure_shape(
-                tf.sparse.sparse_dense_matmul(matrix, vectors[key]), [matrix.shape[0], None]
-            )
-            for name, (key, matrix) in found.bags.items()
-        }
+        sums = {}
+        for name, matrix in found.bags.items():
+            of_rows = vectors[self._key_of(name)]
+            product = tf.sparse.sparse_dense_matmul(matrix, of_rows)
+            sums[name] = tf.ensure_shape(product, [matrix.shape[0], of_rows.shape[1]])
+        return sums
 
-    @staticmethod
     def add_bag_gradients(
-        found: Found, row_gradients: dict[str, tf.Tensor], bag_gradients: Mapping[str, tf.Tensor]
+        self,
+        found: Found,
+        row_gradients: dict[str, tf.Tensor],
+        bag_gradients: Mapping[str, tf.Tensor],
     ) -> dict[str, tf.Tensor]:
         """Returns gradients of the rows by stack, those through bags (B, D) included."""
         total = dict(row_gradients)
-        for name, (key, matrix) in found.bags.items():
+        for name, matrix in found.bags.items():
+            key = self._key_of(name)
             through = tf.sparse.sparse_dense_matmul(matrix, bag_gradients[name], adjoint_a=True)
             total[key] = total[key] + through if key in total else through
         return total
@@ -236,7 +235,10 @@ class EmbeddingTables(tf.Module):
 
     def stacks_of(self, features: Iterable[str]) -> set[str]:
         """Returns the keys of the stacks that hold the features' tables."""
-        return {self._stack_of(self._features[name]).key for name in features}
+        return {self._key_of(name) for name in features}
+
+    def _key_of(self, feature: str) -> str:
+        return self._stack_of(self._features[feature]).key
 
     def _stack_of(self, table: str) -> TableStack:
         return next(stack for stack in self.stacks if table in stack.offsets)

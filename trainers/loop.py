@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from configs.base import RunConfig
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.pipeline import Transform, make_dataset, steps_per_epoch
 from models.communicator import Communicator
 from models.recommender import Recommender
 from trainers.agreement import StoppedError, any_rank, share_failure, share_state
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.reporting import Reporter
-from trainers.schedules import make_dense_optimizer, make_table_schedule
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_sigterm
+from trainers.steps import Call, Steps
 
 
 class Trainer:
@@ -52,29 +49,15 @@ class Trainer:
         self._data = data
         self._model = model
         self._communicator = communicator
-        self._reading = model.reading(self._config.fit_on, self._config.batch_size)
-        self._transforms: list[Transform] = model.transforms(data, self._config.fit_on, True)
-        self.steps_per_epoch = steps_per_epoch(data, self._reading, communicator.size)
-        self.total_steps = self.steps_per_epoch * self._config.epochs
-        optimizer = make_dense_optimizer(self._config, self.total_steps)
-        self._table_schedule = make_table_schedule(self._config, self.total_steps)
-        model.prepare_training(
-            optimizer,
-            table_rate=lambda: self._table_schedule(optimizer.iterations),
-            communicator=communicator,
-            xla=self._config.xla,
-        )
+        self.steps = Steps(self._config, data, model, communicator)
         self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints)
         self.state = self._restore()
         self._saved = replace(self.state)
         silent = communicator.rank > 0
-        self.reporter = Reporter(model_dir, self.total_steps, silent)
+        self.reporter = Reporter(model_dir, self.steps.total, silent)
         self._evaluator = self._make_evaluator(config)
         if self._evaluator:
             self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
-        self._take_steps = tf.function(self._steps)
-        self._names: list[str] = []
-        self._is_traced = False
         self._last_save = time.monotonic()
         self._asked_to_stop = False
 
@@ -105,8 +88,9 @@ class Trainer:
     @property
     def rows_trained(self) -> int:
         """Rows of all steps so far, over all ranks."""
-        shards = [self._data.split(self._reading.view, s) for s in self._reading.splits]
-        return round(sum(s.rows for s in shards) * self.state.step / self.steps_per_epoch)
+        reading = self.steps.reading
+        shards = [self._data.split(reading.view, split) for split in reading.splits]
+        return round(sum(s.rows for s in shards) * self.state.step / self.steps.per_epoch)
 
     def train(self) -> TrainState:
         """Trains to the last epoch, or until validation stops improving.
@@ -116,7 +100,7 @@ class Trainer:
             StoppedError: SIGTERM came.
         """
         if self.state.step:
-            self.reporter.line(f"Going on from step {self.state.step} of {self.total_steps}")
+            self.reporter.line(f"Going on from step {self.state.step} of {self.steps.total}")
         with on_sigterm(self._ask_to_stop), self._data.explained_reads():
             while self.state.epoch < self._config.epochs and not self._stops_early():
                 self._train_epoch()
@@ -132,75 +116,43 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         state = self.state
-        dataset = make_dataset(
-            self._data,
-            self._reading,
-            self._transforms,
-            seed=self._config.seed,
-            epoch=state.epoch,
-            start=state.batch,
-            rank=self._communicator.rank,
-            ranks=self._communicator.size,
-        )
-        batches = iter(dataset)
-        while state.batch < self.steps_per_epoch:
-            self._train_call(batches)
+        for call in self.steps.epoch(state.epoch, state.batch):
+            self._count(call)
             if any_rank(self._asked_to_stop, self._communicator):
                 self._save()
                 self._communicator.barrier()  # or a rank that ends stops the one that saves
                 raise StoppedError
-            if self._checkpoint_is_due():
+            if self._checkpoint_is_due(call.count):
                 self._save()
         state.epoch, state.batch = state.epoch + 1, 0
         if self._evaluator and self._evaluation_is_due():
             self._evaluate(self._evaluator)
 
-    def _train_call(self, batches: Iterator[object]) -> None:
+    def _count(self, call: Call) -> None:
+        """Takes note of some steps, and reports them."""
         state = self.state
-        count = min(self._config.steps_per_call, self.steps_per_epoch - state.batch)
-        started = time.perf_counter()
-        values, rows, first_bad = (t.numpy() for t in self._take_steps(batches, count))
-        seconds = time.perf_counter() - started
-        share_failure(self._not_finite(first_bad), self._communicator)
-        state.step += count
-        state.batch += count
-        state.seconds += seconds
-        means = dict(zip(self._names, (float(v) for v in values / count), strict=True))
-        scalars = {n if "/" in n else f"loss/{n}": value for n, value in means.items()}
-        if self._is_traced:  # the first call's time is mostly spent on tracing and compiling
-            examples = float(rows) * self._communicator.size * self._model.examples_per_row
-            scalars["throughput/examples_per_second"] = examples / seconds
-        self._is_traced = True
+        share_failure(self._not_finite(call), self._communicator)
+        state.step += call.count
+        state.batch += call.count
+        state.seconds += call.seconds
+        scalars = {n if "/" in n else f"loss/{n}": value for n, value in call.means.items()}
+        if call.is_traced:
+            examples = call.rows * self._communicator.size * self._model.examples_per_row
+            scalars["throughput/examples_per_second"] = examples / call.seconds
         scalars["learning_rate/dense"] = float(self._model.optimizer.learning_rate)
-        scalars["learning_rate/tables"] = float(self._table_schedule(tf.constant(state.step)))
+        table_rate = self.steps.table_schedule(tf.constant(state.step))
+        scalars["learning_rate/tables"] = float(table_rate)
         self.reporter.steps(state.step, state.epoch, self._config.epochs, scalars)
 
-    def _steps(self, batches: Iterator[dict[str, tf.Tensor]], count: int) -> tuple[tf.Tensor, ...]:
-        """Takes steps. Returns sums of the logged scalars, rows, and first steps not finite."""
-        values, rows = self._step(next(batches))
-        first_bad = tf.where(tf.math.is_finite(values), -1, 0)
-        for index in tf.range(1, count):
-            more, more_rows = self._step(next(batches))
-            is_first = (first_bad < 0) & ~tf.math.is_finite(more)
-            first_bad = tf.where(is_first, index, first_bad)
-            values, rows = values + more, rows + more_rows
-        return values, rows, first_bad
-
-    def _step(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        losses = self._model.train_step(batch)
-        self._names = list(losses)
-        return tf.stack(list(losses.values())), tf.reduce_sum(batch["mask"])
-
-    def _not_finite(self, first_bad: np.ndarray) -> InputError | None:
-        for name, index in zip(self._names, first_bad, strict=True):
-            if index >= 0:
-                return InputError(
-                    f"'{name}' must stay finite",
-                    received="NaN or infinity",
-                    where=f"step {self.state.step + int(index) + 1}, epoch {self.state.epoch + 1}",
-                    action="Lower the learning rate or set trainer.mixed_precision=off; the run "
-                    "folder keeps the last checkpoint before",
-                )
+    def _not_finite(self, call: Call) -> InputError | None:
+        for name, index in call.first_bad.items():
+            return InputError(
+                f"'{name}' must stay finite",
+                received="NaN or infinity",
+                where=f"step {self.state.step + index + 1}, epoch {self.state.epoch + 1}",
+                action="Lower the learning rate or set trainer.mixed_precision=off; the run "
+                "folder keeps the last checkpoint before",
+            )
         return None
 
     def _evaluation_is_due(self) -> bool:
@@ -222,16 +174,12 @@ class Trainer:
         patience = self._config.patience
         return bool(patience) and self.state.evaluations_since_best >= patience
 
-    def _checkpoint_is_due(self) -> bool:
+    def _checkpoint_is_due(self, count: int) -> bool:
         every = self._config.checkpoint_steps
-        if every and self.state.step // every > (self.state.step - self._last_count()) // every:
+        if every and self.state.step // every > (self.state.step - count) // every:
             return True
         minutes = self._config.checkpoint_minutes
         return bool(minutes) and time.monotonic() - self._last_save > 60 * minutes
-
-    def _last_count(self) -> int:
-        rest = self.state.batch % self._config.steps_per_call
-        return rest or self._config.steps_per_call
 
     def _save(self) -> None:
         # Writing the same step again would replace a good checkpoint for nothing.

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 
-_POLICIES = {"off": "float32", "bfloat16": "mixed_bfloat16"}
+_POLICIES = {"off": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @contextmanager
@@ -20,7 +20,8 @@ def precision(mixed_precision: str) -> Iterator[None]:
     a served score does not depend on how the matrices of a batch are cut.
 
     Args:
-        mixed_precision: `off` or `bfloat16`. Weights, tables, logits and losses stay float32.
+        mixed_precision: `off`, `bfloat16` or `float16`. Weights, tables, logits and losses stay
+            float32.
     """
     previous = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(_POLICIES[mixed_precision])

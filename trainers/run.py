@@ -77,7 +77,9 @@ _SET = flags.DEFINE_multi_string(
 flags.DEFINE_integer("epochs", None, "Most passes over the data.", lower_bound=1)
 flags.DEFINE_integer("batch_size", None, "Rows of a batch on each rank.", lower_bound=1)
 flags.DEFINE_float("learning_rate", None, "Learning rate of the dense weights.")
-flags.DEFINE_enum("mixed_precision", None, ["off", "bfloat16"], "Type of the dense activations.")
+flags.DEFINE_enum(
+    "mixed_precision", None, ["off", "bfloat16", "float16"], "Type of the dense activations."
+)
 flags.DEFINE_bool("xla", None, "Compile the dense part with XLA.")
 flags.DEFINE_string("warm_start", None, "Run folder whose weights to start from.")
 flags.DEFINE_integer("seed", None, "Seed of initial values, data order and sampling.")

@@ -20,6 +20,7 @@ from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_weights, save_weights
+from models.training_step import StepOptions
 from trainers.loop import Trainer
 from trainers.precision import precision
 
@@ -161,13 +162,19 @@ def test_scores_agree_with_item_scores(name: str, checkerboard_data: PreparedDat
     np.testing.assert_allclose(found, tf.gather(every, items, batch_dims=1), atol=1e-5)
 
 
+@pytest.mark.parametrize("mixed_precision", ["bfloat16", "float16"])
 @every_trained_model
-def test_bfloat16_trains_with_float32_logits(name: str, checkerboard_data: PreparedDataset) -> None:
-    with precision("bfloat16"):
+def test_mixed_precision_trains_with_float32_logits(
+    name: str, mixed_precision: str, checkerboard_data: PreparedDataset
+) -> None:
+    with precision(mixed_precision):
         _, model = tiny(name, checkerboard_data)
     batch = first_batch(model, checkerboard_data)
-    model.prepare_training(tf.keras.optimizers.Adam(0.02), xla=True)
-    losses = [float(model.train_step(batch)["loss"]) for _ in range(60)]
+    model.prepare_training(
+        tf.keras.optimizers.Adam(0.02), StepOptions(xla=mixed_precision == "bfloat16")
+    )
+    step = tf.function(model.train_step)
+    losses = [float(step(batch)["loss"]) for _ in range(60)]
     least = model.smallest_loss(batch)
     assert model.item_scores(held_out_batch(checkerboard_data, 1)).dtype == tf.float32
     assert np.isfinite(losses).all()
@@ -180,7 +187,7 @@ def test_xla_takes_the_same_step(name: str, checkerboard_data: PreparedDataset) 
     for xla in (False, True):
         _, model = tiny(name, checkerboard_data)
         batch = first_batch(model, checkerboard_data)
-        model.prepare_training(tf.keras.optimizers.Adam(0.02), xla=xla)
+        model.prepare_training(tf.keras.optimizers.Adam(0.02), StepOptions(xla=xla))
         losses[xla] = [float(model.train_step(batch)["loss"]) for _ in range(10)]
     np.testing.assert_allclose(losses[True], losses[False], rtol=1e-3)
 

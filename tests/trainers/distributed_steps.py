@@ -20,6 +20,7 @@ from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.pipeline import make_dataset
 from models.communicator import Communicator
+from models.training_step import StepOptions
 from trainers.distributed import make_communicator
 from trainers.ranking_evaluation import RankingEvaluator
 
@@ -46,7 +47,7 @@ def trained(
     config = recipe("ncf", "tiny")
     settings = replace(config.model, table_optimizer=optimizer)
     model = build_model(replace(config, model=settings), data)
-    model.prepare_training(tf.keras.optimizers.Adam(0.01), communicator=communicator)
+    model.prepare_training(tf.keras.optimizers.Adam(0.01), StepOptions(communicator=communicator))
     communicator.broadcast(model.variables)
     # Before the first step, as weights equal but for rounding may rank near-ties differently.
     evaluation = EvaluationConfig(batch_size=37)
