@@ -35,6 +35,8 @@ class TrainerConfig:
         seed: Of initial values, order of the data and sampling.
         mixed_precision: `off`, `bfloat16` or `float16`: type of the dense part's activations.
             `float16` scales the loss (`models.loss_scale`).
+        table_dtype: `float32`, or `bfloat16`: half the memory and traffic of the embedding tables,
+            rounded stochastically; their optimizer's slots stay float32.
         xla: Whether to compile the dense part with XLA.
         steps_per_call: Steps between two returns to Python; 0 takes as many as keep Python's share
             of the time under 2%.
@@ -63,6 +65,7 @@ class TrainerConfig:
     final_share: float = 0.0
     seed: int = 1
     mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
+    table_dtype: Literal["float32", "bfloat16"] = "float32"
     xla: bool = False
     steps_per_call: int = 0
     evaluate_epochs: int = 1

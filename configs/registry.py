@@ -21,6 +21,7 @@ from models.item_knn import ItemKNN
 from models.ncf import NCF
 from models.popularity import Popularity
 from models.recommender import Recommender
+from models.table_stack import table_storage
 from models.vae_cf import VAECF
 from models.wide_deep import WideDeep
 
@@ -81,4 +82,5 @@ def recipe(model: str, name: str) -> RunConfig:
 
 def build_model(config: RunConfig, data: PreparedDataset) -> Recommender:
     """Builds the model of a run, with its initial values."""
-    return entry(config.model_name).model(config.model, data, config.trainer.seed)
+    with table_storage(dtype=config.trainer.table_dtype):
+        return entry(config.model_name).model(config.model, data, config.trainer.seed)

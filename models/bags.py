@@ -9,6 +9,7 @@ Legend: B rows, L longest list, u unique ids, D width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -52,15 +53,15 @@ def sparse_rows(
     return tf.SparseTensor(places, weights, [tf.cast(size, tf.int64) for size in shape])
 
 
-def sum_bag(table: tf.Tensor | tf.Variable, bag: Bag, offset: int = 0) -> tf.Tensor:
+def sum_bag(read: Callable[[tf.Tensor], tf.Tensor], bag: Bag, offset: int = 0) -> tf.Tensor:
     """Returns the sums of a table's vectors over each list: (B, D), float32.
 
     Args:
-        table: Shape (rows, D).
+        read: Returns rows of the table, (n, D), float32.
         bag: The lists.
         offset: Row of id 0.
     """
     rows, ids, weights = bag.entries()
     unique, places = tf.unique(ids)
     matrix = sparse_rows(rows, places, weights, (tf.shape(bag.ids)[0], tf.size(unique)))
-    return tf.sparse.sparse_dense_matmul(matrix, tf.gather(table, unique + offset))
+    return tf.sparse.sparse_dense_matmul(matrix, read(unique + offset))

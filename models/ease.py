@@ -93,7 +93,7 @@ class EASE(ClosedForm):
 
     def item_scores(self, batch: Batch) -> tf.Tensor:
         """Returns the sums of B's rows at the items of `seen_item`: (B, I), float32."""
-        return sum_bag(self.item_weights, Bag(batch["seen_item"]))
+        return sum_bag(lambda rows: tf.gather(self.item_weights, rows), Bag(batch["seen_item"]))
 
 
 def ease_weights(gram: np.ndarray, l2: float) -> np.ndarray:

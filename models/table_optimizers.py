@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from typing import ClassVar
 
 import tensorflow as tf
 
 from data.errors import InputError, nearest
+from models.row_update import RowUpdate, Slots, subtract_rows
 
 
-@dataclass(frozen=True)
-class RowUpdate:
-    """What one step asks of a table.
-
-    Attributes:
-        rows: Row numbers without repeats, shape (n,), int32 or int64.
-        gradients: Shape (n, dim), float32, summed over the batch: a non-linear rule applied to
-            one id's gradients in turn would differ.
-        learning_rate: Scalar, float32.
-        step: Number of this update, from 1, scalar int64.
-    """
-
-    rows: tf.Tensor
-    gradients: tf.Tensor
-    learning_rate: tf.Tensor
-    step: tf.Tensor
-
-
-Slots = dict[str, tf.Variable]
+def _adagrad(
+    table: tf.Variable,
+    accumulator: tf.Variable,
+    update: RowUpdate,
+    squares: tf.Tensor,
+    epsilon: float,
+) -> None:
+    total = tf.gather(accumulator, update.rows) + squares
+    accumulator.scatter_update(tf.IndexedSlices(total, update.rows))
+    step = update.learning_rate * update.gradients / (tf.sqrt(total) + epsilon)
+    subtract_rows(table, update, step)
 
 
 class TableOptimizer(ABC):
-    """Updates some rows of a table in place."""
+    """Updates some rows of a table in place.
+
+    Attributes:
+        needs_float32: Whether it updates tables of this type alone.
+    """
+
+    needs_float32: ClassVar[bool] = False
 
     def slot_shapes(self, rows: int, dim: int) -> dict[str, tuple[int, int]]:
         """Returns the shape of each slot of a table, one slot row a table row."""
@@ -55,8 +54,7 @@ class SGD(TableOptimizer):
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Subtracts the gradients times the learning rate."""
         del slots
-        step = update.learning_rate * update.gradients
-        table.scatter_sub(tf.IndexedSlices(step, update.rows))
+        subtract_rows(table, update, update.learning_rate * update.gradients)
 
 
 class Adagrad(TableOptimizer):
@@ -81,6 +79,11 @@ class Adagrad(TableOptimizer):
 
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Adds the squares, then steps by gradient / (sqrt(accumulator) + epsilon)."""
+        if table.dtype != tf.float32:  # the kernel wants one type for the table and its slot
+            _adagrad(
+                table, slots["accumulator"], update, tf.square(update.gradients), self._epsilon
+            )
+            return
         tf.raw_ops.ResourceSparseApplyAdagradV2(
             var=table.handle,
             accum=slots["accumulator"].handle,
@@ -112,10 +115,7 @@ class RowWiseAdagrad(TableOptimizer):
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Adds the mean squares, then steps by gradient / (sqrt(accumulator) + epsilon)."""
         squares = tf.reduce_mean(tf.square(update.gradients), axis=1, keepdims=True)
-        total = tf.gather(slots["accumulator"], update.rows) + squares
-        slots["accumulator"].scatter_update(tf.IndexedSlices(total, update.rows))
-        step = update.learning_rate * update.gradients / (tf.sqrt(total) + self._epsilon)
-        table.scatter_sub(tf.IndexedSlices(step, update.rows))
+        _adagrad(table, slots["accumulator"], update, squares, self._epsilon)
 
 
 class LazyAdam(TableOptimizer):
@@ -148,8 +148,7 @@ class LazyAdam(TableOptimizer):
         time = tf.cast(update.step, tf.float32)
         correction = tf.sqrt(1.0 - self._beta_2**time) / (1.0 - self._beta_1**time)
         rate = update.learning_rate * correction
-        step = rate * mean / (tf.sqrt(square) + self._epsilon)
-        table.scatter_sub(tf.IndexedSlices(step, rows))
+        subtract_rows(table, update, rate * mean / (tf.sqrt(square) + self._epsilon))
 
 
 class FTRL(TableOptimizer):
@@ -163,6 +162,8 @@ class FTRL(TableOptimizer):
         l2: Weight of the squares.
         initial_accumulator: Initial sum of squared gradients.
     """
+
+    needs_float32 = True  # a weight is a function of the slots, and rounding it saves nothing
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, initial_accumulator: float = 0.1) -> None:
         self._l1 = l1

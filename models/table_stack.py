@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import tensorflow as tf
 
-from models.table_optimizers import Slots, TableOptimizer, make_table_optimizer
+from models.row_update import Slots
+from models.table_optimizers import TableOptimizer, make_table_optimizer
 
 _INIT_CHUNK = 65_536  # rows drawn at a time
+
+
+@dataclass(frozen=True)
+class TableStorage:
+    """How tables that are made now are stored.
+
+    Attributes:
+        dtype: Type of their values, `float32` or `bfloat16`; that of `ftrl` is float32, for its
+            weights follow from its slots. Slots are float32.
+        draws: Whether they get their initial values; a plan, which allocates nothing, needs none.
+    """
+
+    dtype: str = "float32"
+    draws: bool = True
+
+
+_STORAGE: ContextVar[TableStorage] = ContextVar("table_storage", default=TableStorage())  # noqa: B039  frozen
+
+
+@contextmanager
+def table_storage(**changes: Any) -> Iterator[None]:
+    """Stores tables that are made within the block so; takes fields of `TableStorage`."""
+    token = _STORAGE.set(replace(_STORAGE.get(), **changes))
+    try:
+        yield
+    finally:
+        _STORAGE.reset(token)
 
 
 @dataclass(frozen=True)
@@ -80,10 +111,50 @@ class TableStack(tf.Module):
         self.optimizer: TableOptimizer = make_table_optimizer(
             tables[0].optimizer, tables[0].l1, tables[0].l2
         )
+        storage = _STORAGE.get()
+        self.dtype = tf.as_dtype("float32" if self.optimizer.needs_float32 else storage.dtype)
         with tf.device("cpu"):
-            values = tf.concat([_initial_rows(table, seed) for table in tables], axis=0)
-        self.variable = tf.Variable(values, trainable=False, name=f"tables_{self.key}")
+            # By a function, so that nothing else holds the zeros and they are written in place.
+            self.variable = tf.Variable(
+                lambda: tf.zeros([rows, self.dim], self.dtype),
+                trainable=False,
+                name=f"tables_{self.key}",
+            )
+            if storage.draws:
+                self._draw(seed)
         self.slots: Slots = {}
+
+    def _draw(self, seed: int) -> None:
+        for table in self.tables:
+            start = self.offsets[table.name]
+            for rows in _initial_rows(table, seed):
+                end = start + rows.shape[0]
+                # In place; to assign to a slice, TensorFlow reads and copies the whole table.
+                slices = tf.IndexedSlices(tf.cast(rows, self.dtype), tf.range(start, end))
+                self.variable.scatter_update(slices)
+                start = end
+
+    def read(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns rows of any shape with the width appended, float32."""
+        return tf.cast(tf.gather(self.variable, rows), tf.float32)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, without the optimizer's slots."""
+        return self.dim * self.dtype.size
+
+    @property
+    def slot_row_bytes(self) -> int:
+        """Bytes that the optimizer's slots hold for a row."""
+        shapes = self.optimizer.slot_shapes(1, self.dim)
+        return sum(width for _, width in shapes.values()) * tf.float32.size
+
+    def bytes_moved(self, rows: int) -> int:
+        """Returns the bytes that a step reads and writes of so many rows and their gradients."""
+        vector = self.dim * tf.float32.size
+        gathered = self.row_bytes + vector
+        updated = vector + 2 * self.row_bytes + 2 * self.slot_row_bytes
+        return rows * (gathered + updated)
 
     def rows_of(self, table: str) -> int:
         """Returns the number of rows of one of the tables."""
@@ -98,14 +169,13 @@ class TableStack(tf.Module):
         }
 
 
-def _initial_rows(table: TableConfig, seed: int) -> tf.Tensor:
-    """Returns initial values of shape (rows, D), a function of (seed, table, row) only."""
+def _initial_rows(table: TableConfig, seed: int) -> Iterator[tf.Tensor]:
+    """Yields initial values (rows, D), chunk by chunk, a function of (seed, table, row) only."""
     name_seed = zlib.crc32(table.name.encode()) & 0x7FFFFFFF
     scale = tf.concat([tf.fill([part.dim], part.stddev) for part in table.parts], axis=0)
     key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int32), name_seed)
-    chunks = []
     for chunk in range(-(-table.rows // _INIT_CHUNK)):
         chunk_key = tf.random.experimental.stateless_fold_in(key, chunk)
         rows = min(_INIT_CHUNK, table.rows - chunk * _INIT_CHUNK)
-        chunks.append(tf.random.stateless_normal([_INIT_CHUNK, table.dim], chunk_key)[:rows])
-    return tf.concat(chunks, axis=0) * scale
+        drawn = tf.random.stateless_normal([_INIT_CHUNK, table.dim], chunk_key)[:rows]
+        yield drawn * scale

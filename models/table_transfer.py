@@ -65,4 +65,6 @@ def _transfer(name: str, source: TableStack, target: TableStack, known: int | No
 
 def _copy(source: tf.Variable, target: tf.Variable, start: int, end: int, rows: int) -> None:
     if rows:
-        target[end : end + rows].assign(source[start : start + rows])
+        taken = tf.cast(source[start : start + rows], target.dtype)
+        # In place; to assign to a slice, TensorFlow reads and copies the whole table.
+        target.scatter_update(tf.IndexedSlices(taken, tf.range(end, end + rows)))

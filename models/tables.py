@@ -18,7 +18,7 @@ import tensorflow as tf
 from data.errors import InputError, nearest
 from models.bags import Bag, sparse_rows, sum_bag
 from models.communicator import Communicator
-from models.table_optimizers import RowUpdate
+from models.row_update import RowUpdate
 from models.table_stack import Part, TableConfig, TableStack
 
 __all__ = ["Bag", "EmbeddingTables", "Found", "Lookups", "Part", "TableConfig"]
@@ -85,10 +85,11 @@ class EmbeddingTables(tf.Module):
         return [stack.variable for stack in self.stacks]
 
     def rows(self, table: str) -> tf.Tensor:
-        """Returns a whole table of shape (rows, dim), for scoring every item."""
+        """Returns a whole table of shape (rows, dim), float32, for scoring every item."""
         stack = self._stack_of(table)
         start = stack.offsets[table]
-        return stack.variable[start : start + self._configs[table].rows]
+        whole = stack.variable[start : start + self._configs[table].rows]
+        return tf.cast(whole, tf.float32)
 
     def assign_part(self, table: str, part: str, values: tf.Tensor) -> None:
         """Sets one part of a table, of shape (rows, part dim)."""
@@ -97,7 +98,7 @@ class EmbeddingTables(tf.Module):
         names = [p.name for p in config.parts]
         left = sum(p.dim for p in config.parts[: names.index(part)])
         right = left + config.parts[names.index(part)].dim
-        stack.variable[start : start + config.rows, left:right].assign(values)
+        stack.variable[start : start + config.rows, left:right].assign(tf.cast(values, stack.dtype))
 
     def part(self, table: str, part: str) -> tf.Tensor:
         """Returns one part of a table, of shape (rows, part dim)."""
@@ -124,9 +125,9 @@ class EmbeddingTables(tf.Module):
             stack = self._stack_of(self._features[name])
             offset = stack.offsets[self._features[name]]
             if isinstance(part, Bag):
-                vectors[name] = sum_bag(stack.variable, part, offset)
+                vectors[name] = sum_bag(stack.read, part, offset)
             else:
-                vectors[name] = tf.gather(stack.variable, part + offset)
+                vectors[name] = stack.read(part + offset)
         return vectors
 
     def find(self, ids: Lookups) -> Found:
@@ -168,7 +169,7 @@ class EmbeddingTables(tf.Module):
     def gather_rows(self, found: Found) -> dict[str, tf.Tensor]:
         """Returns the vectors of the unique rows by stack: shape (N, D), float32."""
         return {
-            stack.key: tf.gather(stack.variable, found.rows[stack.key])
+            stack.key: stack.read(found.rows[stack.key])
             for stack in self.stacks
             if stack.key in found.rows
         }

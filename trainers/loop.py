@@ -17,6 +17,7 @@ from models.recommender import Recommender
 from trainers.agreement import StoppedError, any_rank, share_failure, share_state
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
+from trainers.profiling import Profiler
 from trainers.reporting import Reporter
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_sigterm
@@ -35,6 +36,7 @@ class Trainer:
         model: Freshly built.
         model_dir: The run folder.
         communicator: Other processes.
+        profiler: Records some of the steps; by default none.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Trainer:
         model: Recommender,
         model_dir: Path,
         communicator: Communicator,
+        profiler: Profiler | None = None,
     ) -> None:
         self._config = config.trainer
         self._data = data
@@ -58,6 +61,7 @@ class Trainer:
         self._evaluator = self._make_evaluator(config)
         if self._evaluator:
             self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
+        self._profiler = profiler or Profiler(model_dir, None)
         self._last_save = time.monotonic()
         self._asked_to_stop = False
 
@@ -102,8 +106,10 @@ class Trainer:
         if self.state.step:
             self.reporter.line(f"Going on from step {self.state.step} of {self.steps.total}")
         with on_sigterm(self._ask_to_stop), self._data.explained_reads():
+            self._profiler.after(self.state.step)
             while self.state.epoch < self._config.epochs and not self._stops_early():
                 self._train_epoch()
+            self._profiler.close()
         if self._evaluator is None or not self.state.best_step:  # no finite value to choose by
             self.state.best_step = self.state.step
         self._save()
@@ -143,6 +149,7 @@ class Trainer:
         table_rate = self.steps.table_schedule(tf.constant(state.step))
         scalars["learning_rate/tables"] = float(table_rate)
         self.reporter.steps(state.step, state.epoch, self._config.epochs, scalars)
+        self._profiler.after(state.step)
 
     def _not_finite(self, call: Call) -> InputError | None:
         for name, index in call.first_bad.items():

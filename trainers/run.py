@@ -4,6 +4,7 @@
   python -m trainers.run --model=ncf --recipe=ml_1m_mf --data_dir=DATA --model_dir=RUN --seed=2
   python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN --set=model.gmf_dim=32
   python -m trainers.run --mode=evaluate --model_dir=RUN [--set=evaluation.ks=10,100]
+  python -m trainers.run --mode=benchmark --model=dlrm --data_dir=DATA [--benchmark_steps=50]
   horovodrun -np 2 --gloo python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
 
 Stopped or killed, the same command goes on from the newest checkpoint. Watch with
@@ -41,11 +42,14 @@ from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers.agreement import OtherRankError, StoppedError, share_failure
 from trainers.allocator import keep_freed_memory
+from trainers.benchmark import benchmark
+from trainers.benchmark_report import report
 from trainers.closed_form import solve
 from trainers.distributed import make_communicator
 from trainers.loop import Trainer
 from trainers.precision import precision
 from trainers.pretrained import adopt_pretrained
+from trainers.profiling import Profiler, parse_profile_steps
 from trainers.results import final_results, results_table, write_results
 from trainers.run_folder import open_run_folder
 from trainers.warm_start import warm_start
@@ -67,7 +71,18 @@ _MODEL = flags.DEFINE_enum("model", None, sorted(MODELS), "The model to train.")
 _RECIPE = flags.DEFINE_string("recipe", "default", "Recipe of configs/<model>.py to start from.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared dataset, from data.prepare.")
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder: written, or gone on with.")
-_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "evaluate", "benchmark"],
+    "What to do. benchmark: time some steps and say what limits them; nothing is trained.",
+)
+_BENCHMARK_STEPS = flags.DEFINE_integer(
+    "benchmark_steps", 50, "Steps that --mode=benchmark times.", lower_bound=1
+)
+_PROFILE_STEPS = flags.DEFINE_list(
+    "profile_steps", [], "First and last step to write a TensorBoard profile of: 100,110."
+)
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Delete a finished run, or one with other settings, in --model_dir first."
 )
@@ -112,7 +127,8 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     if isinstance(model, ClosedForm):
         state, rows = solve(config, data, model, model_dir, communicator), 0
     else:
-        trainer = Trainer(config, data, model, model_dir, communicator)
+        profiler = Profiler(model_dir, parse_profile_steps(_PROFILE_STEPS.value))
+        trainer = Trainer(config, data, model, model_dir, communicator, profiler)
         trainer.reporter.config(text)
         state, rows = trainer.train(), trainer.rows_trained
     communicator.barrier()
@@ -124,6 +140,25 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
         "steps": state.step,
     }
     evaluate(model_dir, timings, config.evaluation, communicator)
+
+
+def time_steps(config: RunConfig, model_dir: str | None, communicator: Communicator) -> None:
+    """Times some steps and prints what was found.
+
+    Raises:
+        InputError: The model is not trained by steps.
+    """
+    data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
+    with precision(config.trainer.mixed_precision):
+        model = build_model(config, data)
+    if isinstance(model, ClosedForm):
+        raise InputError(
+            "--mode=benchmark times training steps",
+            received=f"--model={config.model_name}, which is solved in one",
+        )
+    found = benchmark(config.trainer, data, model, communicator, _BENCHMARK_STEPS.value)
+    if communicator.rank == 0:
+        print(report(found, Path(model_dir) if model_dir else None))
 
 
 def evaluate(
@@ -186,8 +221,11 @@ def main(argv: list[str]) -> None:
     keep_freed_memory()
     logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
     try:
-        model_dir = _required(_MODEL_DIR.value, "--model_dir")
         communicator = make_communicator()
+        if _MODE.value == "benchmark":
+            time_steps(resolve_config(), _MODEL_DIR.value, communicator)
+            return
+        model_dir = _required(_MODEL_DIR.value, "--model_dir")
         if _MODE.value == "evaluate":
             evaluate_again(model_dir, communicator)
         else:

@@ -17,7 +17,8 @@ from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
 from trainers.schedules import make_dense_optimizer, make_table_schedule
 
-_PYTHON_SHARE = 0.02  # most of a run's time that may pass between two calls
+_PYTHON_SHARE = 0.02  # most of a run's time that may pass outside the steps
+_CALL_SECONDS = 0.001  # what entering the graph and reading its results cost, about
 _MOST_STEPS = 100  # of a call, so that progress, checkpoints and SIGTERM are never far
 _CALLS_BEFORE_CHOICE = 3  # the first is traced and compiled
 
@@ -51,6 +52,13 @@ class Steps:
         data: The prepared dataset.
         model: Freshly built.
         communicator: Other processes.
+
+    Attributes:
+        reading: How the batches are read.
+        per_epoch: Steps of an epoch.
+        total: Steps of the run.
+        table_schedule: Learning rate of the tables.
+        per_call: Steps of a call; 0 as long as it is not chosen.
     """
 
     def __init__(
@@ -78,7 +86,7 @@ class Steps:
         self._take_steps, self._take_step = tf.function(self._steps), tf.function(self._step)
         self._names: list[str] = []
         self._calls = 0
-        self._per_call = config.steps_per_call
+        self.per_call = config.steps_per_call
 
     @property
     def training_step(self) -> TrainingStep:
@@ -104,7 +112,7 @@ class Steps:
         batches = iter(self.batches(epoch, start))
         done = start
         while done < self.per_epoch:
-            call = self._call(batches, min(self._per_call or 1, self.per_epoch - done))
+            call = self._call(batches, min(self.per_call or 1, self.per_epoch - done))
             done += call.count
             left = time.perf_counter()
             yield call
@@ -122,13 +130,13 @@ class Steps:
 
     def _choose_steps_per_call(self, call: Call, outside: float) -> None:
         """Chooses the steps of a call, where the config leaves it, by what Python costs."""
-        if self._per_call or self._calls < _CALLS_BEFORE_CHOICE:
+        if self.per_call or self._calls < _CALLS_BEFORE_CHOICE:
             return
         times = [tf.constant(call.seconds / call.count), tf.constant(outside)]
         # The mean of all ranks, which must come back to Python after the same steps.
         step, python = (float(t) for t in self._communicator.all_reduce_mean(times))
-        most = max(1, math.ceil(python / (_PYTHON_SHARE * step)))
-        self._per_call = min(most, _MOST_STEPS)
+        count = math.ceil((python + _CALL_SECONDS) / (_PYTHON_SHARE * step))
+        self.per_call = min(count, _MOST_STEPS)
 
     def _steps(self, batches: Iterator[Batch], count: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Takes steps. Returns sums of the logged scalars, rows, and first steps not finite."""

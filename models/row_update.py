@@ -1,0 +1,60 @@
+"""The update of some rows of a table, in float32 or rounded to bfloat16."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class RowUpdate:
+    """What one step asks of a table.
+
+    Attributes:
+        rows: Row numbers without repeats, shape (n,), int32 or int64.
+        gradients: Shape (n, dim), float32, summed over the batch: a non-linear rule applied to
+            one id's gradients in turn would differ.
+        learning_rate: Scalar, float32.
+        step: Number of this update, from 1, scalar int64.
+    """
+
+    rows: tf.Tensor
+    gradients: tf.Tensor
+    learning_rate: tf.Tensor
+    step: tf.Tensor
+
+
+Slots = dict[str, tf.Variable]
+
+
+def subtract_rows(table: tf.Variable, update: RowUpdate, step: tf.Tensor) -> None:
+    """Subtracts `step`, of shape (n, dim), float32, from the updated rows of a table.
+
+    Tables of bfloat16 are rounded stochastically, up or down by chance so that the mean is right
+    (Gupta et al. 2015, section 3): to the nearest, small steps would be lost for ever.
+    """
+    if table.dtype == tf.float32:
+        table.scatter_sub(tf.IndexedSlices(step, update.rows))
+        return
+    values = tf.cast(tf.gather(table, update.rows), tf.float32) - step
+    rounded = round_stochastically(values, update.step)
+    table.scatter_update(tf.IndexedSlices(rounded, update.rows))
+
+
+def round_stochastically(values: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    """Returns values (n, dim), float32, as bfloat16.
+
+    Args:
+        values: To round to one of both neighbours, with a chance that makes the mean exact.
+        step: Seed of the chances, scalar, int64.
+    """
+    seed = tf.stack([tf.cast(step, tf.int32), 0])
+    words = (tf.size(values) + 1) // 2
+    # A bfloat16 is the upper half of a float32: 16 random bits below it carry or do not.
+    random = tf.random.stateless_uniform([words], seed, None, None, tf.uint32, alg="philox")
+    halves = tf.reshape(tf.bitcast(random, tf.uint16), [-1])[: tf.size(values)]
+    chance = tf.cast(tf.reshape(halves, tf.shape(values)), tf.uint32)
+    bits = tf.bitcast(values, tf.uint32) + chance
+    upper = tf.bitwise.bitwise_and(bits, tf.constant(0xFFFF0000, tf.uint32))
+    return tf.cast(tf.bitcast(upper, tf.float32), tf.bfloat16)

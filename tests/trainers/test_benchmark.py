@@ -1,0 +1,132 @@
+"""The benchmark mode: counts from graphs, verdicts, and the command."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from configs.base import TrainerConfig
+from configs.registry import build_model, recipe
+from data.dataset import PreparedDataset
+from data.errors import InputError
+from models.communicator import Communicator
+from trainers.graph_cost import graph_cost
+from trainers.profiling import Profiler, parse_profile_steps
+from trainers.steps import Steps
+from trainers.verdict import Shares, verdict
+
+
+def graph_of(function: object, *shapes: tuple[int, ...]) -> tf.Graph:
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    return tf.function(function).get_concrete_function(*specs).graph
+
+
+def test_products_count_two_operations_a_multiplication() -> None:
+    graph = graph_of(lambda a, b: tf.matmul(a, b, transpose_a=True), (5, 3), (5, 7))
+    assert graph_cost(graph).flops == 2 * 3 * 5 * 7
+    assert graph_cost(graph).moved == 4 * (5 * 3 + 5 * 7 + 3 * 7)
+    batched = graph_of(lambda a, b: tf.matmul(a, b, transpose_b=True), (4, 5, 3), (4, 7, 3))
+    assert graph_cost(batched).flops == 2 * 4 * 3 * 5 * 7
+
+
+def test_called_functions_count_and_views_move_nothing() -> None:
+    inner = tf.function(lambda a: tf.matmul(a, a))
+    graph = graph_of(lambda a: inner(tf.reshape(a, [6, 6])), (36,))
+    assert graph_cost(graph).flops == 2 * 6**3
+
+
+def test_gradients_of_a_product_cost_twice_as_much() -> None:
+    def gradients(a: tf.Tensor, b: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch((a, b))
+            loss = tf.reduce_sum(tf.square(tf.matmul(a, b)))
+        return tape.gradient(loss, (a, b))
+
+    assert graph_cost(graph_of(gradients, (5, 3), (3, 7))).flops == 3 * 2 * 3 * 5 * 7
+
+
+@pytest.mark.parametrize(
+    ("times", "of_matmul", "said"),
+    [
+        ([6, 1, 2, 1], 0.1, "Input limits this run (60% of a step): the pipeline"),
+        ([0, 3, 2, 5], 0.1, "Table traffic limits this run (80% of a step): narrower"),
+        (
+            [0, 1, 8, 1],
+            0.9,
+            "Arithmetic limits this run (80% of a step): the dense part runs at 90",
+        ),
+        ([0, 1, 8, 1], 0.1, "Overhead of small operations in the dense part limits this run (80%"),
+    ],
+)
+def test_the_verdict_names_what_takes_most(times: list[float], of_matmul: float, said: str) -> None:
+    sentence = verdict(Shares.of(np.array([times])), of_matmul, TrainerConfig())
+    assert sentence.startswith(said)
+
+
+def test_the_verdict_does_not_advise_what_is_done_already() -> None:
+    shares = Shares.of(np.array([[0, 1, 8, 1]]))
+    config = TrainerConfig(xla=True, mixed_precision="bfloat16")
+    assert "xla" not in verdict(shares, 0.1, config)
+    assert "bfloat16" not in verdict(shares, 0.9, config)
+
+
+@pytest.mark.parametrize("text", ["5", "0,3", "7,3", "a,b", "1,2,3"])
+def test_bad_profile_steps_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--profile_steps must be a first and a last step"):
+        parse_profile_steps(text.split(","))
+
+
+def test_a_profile_holds_the_steps_asked_for(tmp_path: Path) -> None:
+    profiler = Profiler(tmp_path, parse_profile_steps(["3", "4"]))
+    for step in range(10):
+        profiler.after(step)
+        tf.matmul(tf.ones([4, 4]), tf.ones([4, 4]), name=f"product_{step}")
+        assert profiler._is_on == (step in (2, 3))
+    assert len(list(tmp_path.rglob("*.xplane.pb"))) == 1
+
+
+def test_python_gets_a_small_share_of_short_steps(synthetic_data: PreparedDataset) -> None:
+    config = recipe("ncf", "tiny")
+    model = build_model(config, synthetic_data)
+    trainer = TrainerConfig(batch_size=64, epochs=1)
+    steps = Steps(trainer, synthetic_data, model, Communicator())
+    counts = [call.count for call in steps.epoch(0)]
+    assert counts[:3] == [1, 1, 1]
+    assert max(counts) > 3
+    assert sum(counts) == steps.per_epoch
+
+
+def test_the_command_prints_and_writes_what_it_measured(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "trainers.run", "--mode=benchmark", "--model=dlrm"]
+    command += ["--recipe=tiny", f"--data_dir={synthetic_data.folder}", "--benchmark_steps=12"]
+    done = subprocess.run(
+        [*command, f"--model_dir={tmp_path}"], capture_output=True, text=True, check=True
+    )
+    found = json.loads((tmp_path / "benchmark.json").read_text())
+    assert sum(found["shares"].values()) == pytest.approx(1.0)
+    assert found["steps"] >= 12
+    assert 0 < found["share_of_matmul"] < 1.2
+    assert found["flops_per_example"] > 0
+    assert found["step_ms"]["p50"] <= found["step_ms"]["p90"] <= found["step_ms"]["p99"]
+    assert found["peak_bytes"] > 2**28
+    assert re.search(r"^examples/s +[\d,]+$", done.stdout, re.MULTILINE)
+    assert found["verdict"] in done.stdout
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_model_without_steps_is_refused(synthetic_data: PreparedDataset) -> None:
+    command = [sys.executable, "-m", "trainers.run", "--mode=benchmark", "--model=popularity"]
+    done = subprocess.run(
+        [*command, f"--data_dir={synthetic_data.folder}"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "--mode=benchmark times training steps" in done.stderr
