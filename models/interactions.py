@@ -5,12 +5,18 @@ Legend: F vectors of a row, D their width, W width of a row, R rank.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 
-def dot_interaction(vectors: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def dot_interaction(vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Returns the dot products of all pairs of different vectors (Naumov et al. 2019, 2.1.3).
+
+    The gradient is one product with the symmetric matrix S of the dots' gradients, d V = S V;
+    TensorFlow's own would transpose, sum by segment and multiply twice.
 
     Args:
         vectors: Shape (..., F, D).
@@ -22,7 +28,22 @@ def dot_interaction(vectors: tf.Tensor) -> tf.Tensor:
     below = np.flatnonzero(np.tri(count, k=-1))
     gram = tf.matmul(vectors, vectors, transpose_b=True)
     flat = tf.reshape(gram, tf.concat([tf.shape(gram)[:-2], [count * count]], axis=0))
-    return tf.gather(flat, below, axis=-1)
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        zero = tf.zeros(tf.concat([tf.shape(upstream)[:-1], [1]], axis=0), upstream.dtype)
+        padded = tf.concat([upstream, zero], axis=-1)
+        symmetric = tf.gather(padded, _places_of_pairs(count), axis=-1)
+        return tf.matmul(tf.reshape(symmetric, tf.shape(gram)), vectors)
+
+    return tf.gather(flat, below, axis=-1), gradient
+
+
+def _places_of_pairs(count: int) -> np.ndarray:
+    """Returns where the dot of each pair of vectors is, (F F,); beyond the last on the diagonal."""
+    dots = count * (count - 1) // 2
+    places = np.full((count, count), dots)
+    places[np.tril_indices(count, -1)] = np.arange(dots)
+    return np.minimum(places, places.T).ravel()
 
 
 class CrossNetwork(tf.keras.layers.Layer):

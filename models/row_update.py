@@ -31,15 +31,14 @@ Slots = dict[str, tf.Variable]
 def subtract_rows(table: tf.Variable, update: RowUpdate, step: tf.Tensor) -> None:
     """Subtracts `step`, of shape (n, dim), float32, from the updated rows of a table.
 
+    Read, subtracted and written, as TensorFlow writes rows on all threads but subtracts on one.
     Tables of bfloat16 are rounded stochastically, up or down by chance so that the mean is right
     (Gupta et al. 2015, section 3): to the nearest, small steps would be lost for ever.
     """
-    if table.dtype == tf.float32:
-        table.scatter_sub(tf.IndexedSlices(step, update.rows))
-        return
     values = tf.cast(tf.gather(table, update.rows), tf.float32) - step
-    rounded = round_stochastically(values, update.step)
-    table.scatter_update(tf.IndexedSlices(rounded, update.rows))
+    if table.dtype != tf.float32:
+        values = round_stochastically(values, update.step)
+    table.scatter_update(tf.IndexedSlices(values, update.rows))
 
 
 def round_stochastically(values: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,7 @@ def _adagrad(
 ) -> None:
     total = tf.gather(accumulator, update.rows) + squares
     accumulator.scatter_update(tf.IndexedSlices(total, update.rows))
-    step = update.learning_rate * update.gradients / (tf.sqrt(total) + epsilon)
+    step = (update.learning_rate * update.gradients) / (tf.sqrt(total) + epsilon)
     subtract_rows(table, update, step)
 
 
@@ -58,7 +58,9 @@ class SGD(TableOptimizer):
 
 
 class Adagrad(TableOptimizer):
-    """Adagrad (Duchi et al. 2011), in TensorFlow's fused kernel.
+    """Adagrad (Duchi et al. 2011).
+
+    Not by TensorFlow's fused kernel for rows, which runs on one thread.
 
     Args:
         initial_accumulator: Initial sum of squared gradients.
@@ -79,19 +81,8 @@ class Adagrad(TableOptimizer):
 
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Adds the squares, then steps by gradient / (sqrt(accumulator) + epsilon)."""
-        if table.dtype != tf.float32:  # the kernel wants one type for the table and its slot
-            _adagrad(
-                table, slots["accumulator"], update, tf.square(update.gradients), self._epsilon
-            )
-            return
-        tf.raw_ops.ResourceSparseApplyAdagradV2(
-            var=table.handle,
-            accum=slots["accumulator"].handle,
-            lr=update.learning_rate,
-            epsilon=tf.constant(self._epsilon),
-            grad=update.gradients,
-            indices=update.rows,
-        )
+        squares = tf.square(update.gradients)
+        _adagrad(table, slots["accumulator"], update, squares, self._epsilon)
 
 
 class RowWiseAdagrad(TableOptimizer):

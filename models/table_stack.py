@@ -113,15 +113,16 @@ class TableStack(tf.Module):
         )
         storage = _STORAGE.get()
         self.dtype = tf.as_dtype("float32" if self.optimizer.needs_float32 else storage.dtype)
-        with tf.device("cpu"):
-            # By a function, so that nothing else holds the zeros and they are written in place.
-            self.variable = tf.Variable(
-                lambda: tf.zeros([rows, self.dim], self.dtype),
-                trainable=False,
-                name=f"tables_{self.key}",
-            )
-            if storage.draws:
-                self._draw(seed)
+        # By a function, so that nothing else holds the zeros and they are written in place.
+        self.variable = tf.Variable(
+            lambda: tf.zeros([rows, self.dim], self.dtype),
+            trainable=False,
+            name=f"tables_{self.key}",
+            dtype=self.dtype,
+            shape=[rows, self.dim],
+        )
+        if storage.draws:
+            self._draw(seed)
         self.slots: Slots = {}
 
     def _draw(self, seed: int) -> None:
@@ -163,10 +164,13 @@ class TableStack(tf.Module):
     def build_slots(self) -> None:
         """Makes the optimizer's slots, which serving never needs."""
         shapes = self.optimizer.slot_shapes(self.variable.shape[0], self.dim)
-        self.slots = {
-            name: tf.Variable(tf.fill(shape, self.optimizer.slot_start(name)), trainable=False)
-            for name, shape in shapes.items()
-        }
+        self.slots = {name: self._slot(name, shape) for name, shape in shapes.items()}
+
+    def _slot(self, name: str, shape: tuple[int, int]) -> tf.Variable:
+        start = self.optimizer.slot_start(name)
+        return tf.Variable(
+            lambda: tf.fill(shape, start), trainable=False, dtype=tf.float32, shape=shape
+        )
 
 
 def _initial_rows(table: TableConfig, seed: int) -> Iterator[tf.Tensor]:
@@ -177,5 +181,6 @@ def _initial_rows(table: TableConfig, seed: int) -> Iterator[tf.Tensor]:
     for chunk in range(-(-table.rows // _INIT_CHUNK)):
         chunk_key = tf.random.experimental.stateless_fold_in(key, chunk)
         rows = min(_INIT_CHUNK, table.rows - chunk * _INIT_CHUNK)
-        drawn = tf.random.stateless_normal([_INIT_CHUNK, table.dim], chunk_key)[:rows]
-        yield drawn * scale
+        with tf.device("cpu"):  # where the values are the same on every machine
+            drawn = tf.random.stateless_normal([_INIT_CHUNK, table.dim], chunk_key)[:rows] * scale
+        yield drawn

@@ -91,7 +91,7 @@ def benchmark(
         steps: Steps to time, of each kind.
     """
     taken = Steps(config, data, model, communicator)
-    count, seconds, losses = _as_in_training(taken, steps)
+    count, rows, seconds, losses = _as_in_training(taken, steps)
     parts = _Parts(taken)
     times, last = parts.time(steps)
     peak, device_peak = peak_memory()
@@ -103,7 +103,7 @@ def benchmark(
     moved = sum(s.bytes_moved(int(counts[s.key])) for s in model.tables.stacks if s.key in counts)
     shares = Shares.of(times)
     return Measurement(
-        examples_per_second=batch_examples * communicator.size * count / seconds,
+        examples_per_second=rows * model.examples_per_row * communicator.size / seconds,
         loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
         steps=count,
         steps_taken=len(losses),
@@ -122,13 +122,13 @@ def benchmark(
     )
 
 
-def _as_in_training(taken: Steps, steps: int) -> tuple[int, float, list[float]]:
-    """Returns how many steps were timed, their seconds, and the loss of each step since the first.
+def _as_in_training(taken: Steps, steps: int) -> tuple[int, float, float, list[float]]:
+    """Returns the steps that were timed, their rows and seconds, and the loss of every step.
 
     Epochs follow each other as in training, so that a short one's start counts.
     """
     losses: list[float] = []
-    count, seconds, epoch = 0, 0.0, 0
+    count, rows, seconds, epoch = 0, 0.0, 0.0, 0
     while count < steps:
         began = time.perf_counter()
         for call in taken.epoch(epoch):
@@ -136,12 +136,13 @@ def _as_in_training(taken: Steps, steps: int) -> tuple[int, float, list[float]]:
             ended = time.perf_counter()
             if len(losses) > _WARM_UP + call.count and taken.per_call:
                 count += call.count
+                rows += call.rows
                 seconds += ended - began
             began = ended
             if count >= steps:
                 break
         epoch += 1
-    return count, seconds, losses
+    return count, rows, seconds, losses
 
 
 class _Parts:

@@ -5,6 +5,7 @@
   python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN --set=model.gmf_dim=32
   python -m trainers.run --mode=evaluate --model_dir=RUN [--set=evaluation.ks=10,100]
   python -m trainers.run --mode=benchmark --model=dlrm --data_dir=DATA [--benchmark_steps=50]
+  python -m trainers.run --plan --model=dlrm --data_dir=DATA [--ranks=4] [--memory_gib=64]
   horovodrun -np 2 --gloo python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
 
 Stopped or killed, the same command goes on from the newest checkpoint. Watch with
@@ -42,10 +43,9 @@ from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers.agreement import OtherRankError, StoppedError, share_failure
 from trainers.allocator import keep_freed_memory
-from trainers.benchmark import benchmark
-from trainers.benchmark_report import report
 from trainers.closed_form import solve
 from trainers.distributed import make_communicator
+from trainers.dry_runs import print_plan, time_steps
 from trainers.loop import Trainer
 from trainers.precision import precision
 from trainers.pretrained import adopt_pretrained
@@ -79,6 +79,13 @@ _MODE = flags.DEFINE_enum(
 )
 _BENCHMARK_STEPS = flags.DEFINE_integer(
     "benchmark_steps", 50, "Steps that --mode=benchmark times.", lower_bound=1
+)
+_PLAN = flags.DEFINE_bool(
+    "plan", False, "Print the memory that the run needs, and whether it fits; allocate nothing."
+)
+_RANKS = flags.DEFINE_integer("ranks", 1, "Ranks on this machine to --plan for.", lower_bound=1)
+_MEMORY = flags.DEFINE_float(
+    "memory_gib", None, "Memory to --plan for; by default what is available here."
 )
 _PROFILE_STEPS = flags.DEFINE_list(
     "profile_steps", [], "First and last step to write a TensorBoard profile of: 100,110."
@@ -142,25 +149,6 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     evaluate(model_dir, timings, config.evaluation, communicator)
 
 
-def time_steps(config: RunConfig, model_dir: str | None, communicator: Communicator) -> None:
-    """Times some steps and prints what was found.
-
-    Raises:
-        InputError: The model is not trained by steps.
-    """
-    data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
-    with precision(config.trainer.mixed_precision):
-        model = build_model(config, data)
-    if isinstance(model, ClosedForm):
-        raise InputError(
-            "--mode=benchmark times training steps",
-            received=f"--model={config.model_name}, which is solved in one",
-        )
-    found = benchmark(config.trainer, data, model, communicator, _BENCHMARK_STEPS.value)
-    if communicator.rank == 0:
-        print(report(found, Path(model_dir) if model_dir else None))
-
-
 def evaluate(
     model_dir: Path,
     timings: dict[str, float],
@@ -221,9 +209,15 @@ def main(argv: list[str]) -> None:
     keep_freed_memory()
     logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
     try:
+        if _PLAN.value:
+            data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
+            print_plan(resolve_config(), data, _RANKS.value, _MEMORY.value)
+            return
         communicator = make_communicator()
         if _MODE.value == "benchmark":
-            time_steps(resolve_config(), _MODEL_DIR.value, communicator)
+            data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
+            folder, steps = _MODEL_DIR.value, _BENCHMARK_STEPS.value
+            time_steps(resolve_config(), data, steps, folder, communicator)
             return
         model_dir = _required(_MODEL_DIR.value, "--model_dir")
         if _MODE.value == "evaluate":

@@ -158,3 +158,22 @@ def test_without_numbers_there_is_no_bottom(pairs: PreparedDataset) -> None:
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(SMALL, **settings)
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 5), (3, 2, 6, 5), (4, 1, 5), (4, 0, 5)])
+def test_the_gradient_of_the_dots_is_that_of_their_sum(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    vectors = tf.constant(rng.normal(size=shape), tf.float32)
+    count = shape[-2]
+    upstream = tf.constant(rng.normal(size=(*shape[:-2], count * (count - 1) // 2)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(vectors)
+        fast = tf.reduce_sum(dot_interaction(vectors) * upstream)
+        dots = [
+            tf.reduce_sum(vectors[..., i, :] * vectors[..., j, :], axis=-1)
+            for i in range(count)
+            for j in range(i)
+        ]
+        plain = tf.reduce_sum(tf.stack(dots, axis=-1) * upstream) if dots else tf.zeros([])
+    expected = tape.gradient(plain, vectors, unconnected_gradients="zero")
+    np.testing.assert_allclose(tape.gradient(fast, vectors), expected, atol=1e-5)
