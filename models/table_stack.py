@@ -14,7 +14,7 @@ import tensorflow as tf
 from models.row_update import Slots
 from models.table_optimizers import TableOptimizer, make_table_optimizer
 
-_INIT_CHUNK = 65_536  # rows drawn at a time
+INIT_CHUNK = 65_536  # rows drawn at a time
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,9 @@ def _initial_rows(table: TableConfig, seed: int) -> Iterator[tf.Tensor]:
     name_seed = zlib.crc32(table.name.encode()) & 0x7FFFFFFF
     scale = tf.concat([tf.fill([part.dim], part.stddev) for part in table.parts], axis=0)
     key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int32), name_seed)
-    for chunk in range(-(-table.rows // _INIT_CHUNK)):
+    for chunk in range(-(-table.rows // INIT_CHUNK)):
         chunk_key = tf.random.experimental.stateless_fold_in(key, chunk)
-        rows = min(_INIT_CHUNK, table.rows - chunk * _INIT_CHUNK)
-        with tf.device("cpu"):  # where the values are the same on every machine
-            drawn = tf.random.stateless_normal([_INIT_CHUNK, table.dim], chunk_key)[:rows] * scale
+        rows = min(INIT_CHUNK, table.rows - chunk * INIT_CHUNK)
+        with tf.device("cpu"):  # where a row's values do not depend on how many are drawn
+            drawn = tf.random.stateless_normal([rows, table.dim], chunk_key) * scale
         yield drawn

@@ -41,7 +41,7 @@ class Measurement:
         steps_per_call: Steps of the last call.
         step_ms: Percentiles of the time of a step taken alone.
         shares: Of a step's time, by part.
-        peak_bytes: Largest memory of this process so far, on the host.
+        peak_bytes: Largest memory of this process in those steps and before, on the host.
         device_peak_bytes: The same of its GPU; 0 without one.
         flops_per_example: Of the dense part's products of matrices, backwards included.
         dense_bytes_per_example: Read and written by the dense part's operations, were none fused.
@@ -92,9 +92,9 @@ def benchmark(
     """
     taken = Steps(config, data, model, communicator)
     count, rows, seconds, losses = _as_in_training(taken, steps)
+    peak, device_peak = peak_memory()  # before the parts, whose graphs training does not have
     parts = _Parts(taken)
     times, last = parts.time(steps)
-    peak, device_peak = peak_memory()
     cost = parts.cost(*last)
     ceilings = measure_ceilings(model.compute_dtype or "float32")
     _, gather, dense, update = times.mean(axis=0)

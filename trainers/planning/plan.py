@@ -26,7 +26,7 @@ from configs.base import RunConfig
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.recommender import Recommender
-from models.table_stack import _INIT_CHUNK, TableStack
+from models.table_stack import INIT_CHUNK, TableStack
 from trainers.planning.input_memory import InputMemory
 from trainers.planning.live_memory import live_bytes
 from trainers.planning.open_shapes import OpenSizes
@@ -203,7 +203,7 @@ def _drawing_bytes(stacks: Sequence[TableStack], reused: int) -> int:
     """Returns the temporaries of the largest chunk, less what reading the dataset then reuses."""
     most = 0
     for stack in stacks:
-        rows = min(max(table.rows for table in stack.tables), _INIT_CHUNK)
-        chunk = _DRAWING_STAGES * _INIT_CHUNK + 2 * rows  # whose result is here, and the last one
+        rows = min(max(table.rows for table in stack.tables), INIT_CHUNK)
+        chunk = (_DRAWING_STAGES + 2) * rows  # two results: this chunk's, and the last one's
         most = max(most, chunk * stack.dim * tf.float32.size)
     return max(most - max(reused, 0), 0)
