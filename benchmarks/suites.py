@@ -138,7 +138,7 @@ def _mult_vae(data: str) -> Suite:
     recbole = Peer(RECBOLE, "peers.recbole_models", True, {"architecture": "MultiVAE"})
     return Suite(
         name=f"mult_vae_{data.partition('_')[0]}",
-        title=f"Mult-VAE 600-200, {data}, users a second in whole epochs (of the peers, steps are epochs)",
+        title=f"Mult-VAE 600-200, {data}, users a second in whole epochs (peers' steps)",
         data=data,
         kind="histories",
         model="vae_cf",
