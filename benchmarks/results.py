@@ -80,12 +80,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(
-    folder: Path, command: str, found: dict[str, dict[str, Result]], suites: dict[str, Suite]
-) -> Path:
-    """Writes a dated JSON and Markdown file. Returns the latter's path."""
+def dated(folder: Path) -> Path:
+    """Returns the path, without ending, of the results of a run that begins now."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    return folder / datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+
+
+def write(
+    stem: Path, command: str, found: dict[str, dict[str, Result]], suites: dict[str, Suite]
+) -> None:
+    """Writes, or replaces, a JSON and a Markdown file.
+
+    Args:
+        stem: Their path without ending.
+        command: What was run.
+        found: Results by suite and contender.
+        suites: The suites by name.
+    """
     where = machine()
     results = {n: {c: asdict(r) for c, r in of.items()} for n, of in found.items()}
     write_json(
@@ -95,4 +106,3 @@ def write(
     heading += [f"- {name}: {value}" for name, value in where.items()]
     text = "\n".join([*heading, "", *(table(suites[name], of) for name, of in found.items())])
     write_text(stem.with_suffix(".md"), text)
-    return stem.with_suffix(".md")

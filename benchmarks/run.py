@@ -7,7 +7,8 @@
 Ours run by `trainers.run --mode=benchmark` on a prepared dataset. Peers are programs in
 benchmarks/peers on the same rows, ids and sizes; those in PyTorch get an environment of their own,
 made at the first run. Contenders take turns, so that a slow hour of the machine meets all of them.
-The table is printed, and written with the machine, versions and commands to benchmarks/results.
+After each suite its table is printed, and all so far are written with the machine, versions and
+commands to benchmarks/results.
 
 Suites: SUITES
 """
@@ -25,7 +26,7 @@ from absl import app, flags
 from benchmarks.contenders import Suite
 from benchmarks.contest import Contest
 from benchmarks.datasets import Clicks, Ratings, datasets
-from benchmarks.results import table, write
+from benchmarks.results import dated, table, write
 from benchmarks.suites import SUITES
 from data.errors import InputError
 
@@ -58,7 +59,8 @@ def main(argv: list[str]) -> None:
     names = _SUITE.value or (_QUICK_SUITES if quick else list(SUITES))
     known = quick_datasets() if quick else datasets(_MOVIELENS.value, _GOWALLA.value)
     work = Path(_WORK_DIR.value).expanduser()
-    found = {}
+    command = " ".join(["python", "-m", "benchmarks.run", *sys.argv[1:]])
+    out, found = dated(Path(_OUT.value)), {}
     try:
         for name in names:
             suite = SUITES[name]
@@ -67,11 +69,10 @@ def main(argv: list[str]) -> None:
             contest = Contest(suite, known, work, share, own_environment=not quick)
             found[name] = contest.run(repeats)
             print(table(suite, found[name]), flush=True)
+            write(out, command, found, SUITES)  # after each, for a later one may be stopped
     except InputError as error:
         sys.exit(f"error: {error}")
-    command = " ".join(["python", "-m", "benchmarks.run", *sys.argv[1:]])
-    path = write(Path(_OUT.value), command, found, SUITES)
-    print(f"Written: {path} and {path.with_suffix('.json').name}", file=sys.stderr)
+    print(f"Written: {out}.md and .json", file=sys.stderr)
 
 
 def _check_known(suite: Suite, known: dict[str, Clicks | Ratings]) -> None:

@@ -58,6 +58,22 @@ class Gradients(NamedTuple):
     dense: list[tf.Tensor]
 
 
+class _Inputs(NamedTuple):
+    """What the compiled part of a step takes, beside the batch.
+
+    Attributes:
+        rows: Vectors of the unique rows by stack, (N, D), float32.
+        places: Place of each id among them, by feature.
+        bags: Sums of the bags by feature, (B, D), float32.
+        scale: What the loss is multiplied with before gradients are taken; None for nothing.
+    """
+
+    rows: Vectors
+    places: dict[str, tf.Tensor]
+    bags: Vectors
+    scale: tf.Tensor | None
+
+
 @dataclass(frozen=True)
 class StepOptions:
     """How a step is taken.
@@ -111,7 +127,7 @@ class TrainingStep:
         # Rows that only bags look up have no static number, and XLA has no use for them.
         expanded = {key: rows[key] for key in self._model.tables.stacks_of(found.places)}
         scale = self._model.loss_scale.value() if self._model.loss_scale else None
-        return Gradients(*self._compiled(batch, expanded, found.places, bags, scale))
+        return Gradients(*self._compiled(batch, _Inputs(expanded, found.places, bags, scale)))
 
     def update(self, found: Found, gradients: Gradients) -> Losses:
         """Lets the optimizers apply the gradients. Returns scalars to log."""
@@ -166,14 +182,8 @@ class TrainingStep:
         rate = tf.cast(rate, tf.float32)
         model.tables.apply_gradients(found, rows, rate, options.communicator)
 
-    def _gradients(
-        self,
-        batch: Batch,
-        rows: Vectors,
-        places: Vectors,
-        bags: Vectors,
-        scale: tf.Tensor | None,
-    ) -> Gradients:
+    def _gradients(self, batch: Batch, inputs: _Inputs) -> Gradients:
+        rows, places, bags, scale = inputs
         model = self._model
         variables = model.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -185,15 +195,9 @@ class TrainingStep:
         of_rows = {n: tf.convert_to_tensor(slices) for n, slices in of_rows.items()}
         return Gradients(losses, of_rows, of_bags, of_dense)
 
-    def _gradients_by_parts(
-        self,
-        batch: Batch,
-        rows: Vectors,
-        places: Vectors,
-        bags: Vectors,
-        scale: tf.Tensor | None,
-    ) -> Gradients:
+    def _gradients_by_parts(self, batch: Batch, inputs: _Inputs) -> Gradients:
         """Returns what `_gradients` does, from the mean over equal parts of the batch."""
+        rows, places, bags, scale = inputs
         parts = self._options.parts
         cut_batch = _cut_batch(batch, parts)
         cut_bags = {name: _cut(values, parts) for name, values in bags.items()}
@@ -208,7 +212,7 @@ class TrainingStep:
         def take(index: tf.Tensor, sums: Any, of_bags: Any, losses: tf.TensorArray) -> Any:
             own = {**places, **{n: cut[index] for n, cut in cut_places.items()}}
             part, some = ({n: cut[index] for n, cut in c.items()} for c in (cut_batch, cut_bags))
-            got = self._gradients(part, rows, own, some, scale)
+            got = self._gradients(part, _Inputs(rows, own, some, scale))
             self._names = list(got.losses)
             sums = tf.nest.map_structure(tf.add, sums, (got.rows, got.dense))
             of_bags = {n: array.write(index, got.bags[n]) for n, array in of_bags.items()}

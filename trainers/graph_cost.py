@@ -20,12 +20,10 @@ class GraphCost:
         flops: Floating-point operations of its products of matrices: two a multiplication. The
             rest is element-wise and hardly counts in a model that is limited by arithmetic.
         moved: Bytes that its operations read and write if none is fused with another.
-        made: Bytes of the tensors that its operations make.
     """
 
     flops: float
     moved: float
-    made: float
 
 
 def graph_cost(graph: tf.Graph) -> GraphCost:
@@ -33,15 +31,14 @@ def graph_cost(graph: tf.Graph) -> GraphCost:
 
     Dimensions that the graph leaves open count as 1; a loop's body counts once.
     """
-    flops = moved = made = 0.0
+    flops = moved = 0.0
     for operation in _operations(graph):
         sizes = [_bytes(tensor) for tensor in operation.outputs]
         if operation.type in _PRODUCTS:
             flops += _product_flops(operation)
         if operation.type not in _FREE:
             moved += sum(sizes) + sum(_bytes(tensor) for tensor in operation.inputs)
-            made += sum(sizes)
-    return GraphCost(flops, moved, made)
+    return GraphCost(flops, moved)
 
 
 def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
