@@ -17,7 +17,8 @@ import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from benchmarks.peers import row_examples, timing
 from benchmarks.peers.timing import Task
 from data.dataset import PreparedDataset
-from data.pipeline import Reading, Transform, make_dataset
+from data.pipeline import Transform, make_dataset
+from data.reading import Reading
 from data.sampling import make_negatives
 
 _SHUFFLED_BATCHES = 10

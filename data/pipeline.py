@@ -10,13 +10,13 @@ The order of batches depends on (seed, epoch) only, and every random choice is k
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import tensorflow as tf
 
 from data.blocks import column_groups, decode_blocks
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
+from data.reading import Reading, steps_per_epoch
 from data.schema import Column
 
 Batch = dict[str, tf.Tensor]
@@ -32,53 +32,6 @@ READ_CYCLE = 4  # shards read side by side
 _SHARD_ORDER, _BLOCK_ORDER, _ROW_ORDER, _TRANSFORM = range(4)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What to read and how to batch it.
-
-    Attributes:
-        view: The view, such as `rows`.
-        splits: Splits read one after the other (mixed when shuffled).
-        batch_size: Rows of a batch on this rank.
-        shuffle: Whether to shuffle blocks and rows; else rows come in stored order.
-        max_lengths: Longest list kept of each ragged column, its last entries; by default the
-            longest of the splits.
-        lists: Ragged columns to read; None reads all. The others are neither parsed nor padded.
-    """
-
-    view: str
-    splits: tuple[str, ...]
-    batch_size: int
-    shuffle: bool = False
-    max_lengths: tuple[tuple[str, int], ...] = ()
-    lists: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the batch size."""
-        if self.batch_size < 1:
-            raise InputError("batch_size must be at least 1", received=self.batch_size)
-
-
-def rows_of_rank(data: PreparedDataset, reading: Reading, rank: int, ranks: int) -> int:
-    """Returns how many rows one of several ranks reads in an epoch."""
-    rows = 0
-    for split in (data.split(reading.view, name) for name in reading.splits):
-        for index, shard in enumerate(split.shards):
-            if len(split.shards) % ranks == 0:
-                rows += shard.rows if index % ranks == rank else 0
-            else:
-                mine = range((rank + index) % ranks, shard.blocks, ranks)
-                last = shard.rows - (shard.blocks - 1) * split.block_rows
-                rows += sum(split.block_rows if b < shard.blocks - 1 else last for b in mine)
-    return rows
-
-
-def steps_per_epoch(data: PreparedDataset, reading: Reading, ranks: int = 1) -> int:
-    """Returns the batches of an epoch, the same on every rank; ranks with fewer rows pad."""
-    most = max(rows_of_rank(data, reading, rank, ranks) for rank in range(ranks))
-    return -(-most // reading.batch_size)
-
-
 def make_dataset(
     data: PreparedDataset,
     reading: Reading,
@@ -86,19 +39,24 @@ def make_dataset(
     *,
     seed: int = 0,
     epoch: int = 0,
+    epochs: int = 1,
     start: int = 0,
     rank: int = 0,
     ranks: int = 1,
 ) -> tf.data.Dataset:
-    """Returns one epoch of batches.
+    """Returns the batches of some epochs, one after the other.
+
+    Several epochs of one dataset cost less than a dataset for each: the next one's first batches
+    are read while the last ones of this are trained on.
 
     Args:
         data: The prepared dataset.
         reading: What to read and how to batch it.
         transforms: Applied to each batch in turn, each with a seed of its own.
         seed: Seed of the order and of the transforms.
-        epoch: Epoch, from 0.
-        start: First batch to yield; the batches before it are skipped.
+        epoch: First epoch, from 0.
+        epochs: Number of epochs.
+        start: First batch of the first epoch to yield; the batches before it are skipped.
         rank: This process.
         ranks: Number of processes; together they see each row once an epoch.
 
@@ -106,25 +64,37 @@ def make_dataset(
         Dataset of dicts: each column, of shape (batch_size,) or (batch_size, max_length) padded
         with 0 at the end, and `mask` of shape (batch_size,), float32: 1 for rows, 0 for padding.
     """
-    key = tf.constant([seed, epoch], tf.int32)
     steps = steps_per_epoch(data, reading, ranks)
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = True
-    rows = _rows(data, reading, key, rank, ranks)
-    batches = rows.rebatch(reading.batch_size).map(_padder(reading.batch_size))
-    empty = tf.data.Dataset.from_tensors(_empty_batch(batches.element_spec)).repeat()
-    batches = batches.concatenate(empty).take(steps).enumerate().skip(start)
 
-    def transformed(position: tf.Tensor, batch: Batch) -> Batch:
+    @tf.autograph.experimental.do_not_convert  # faults of the reading keep their type
+    def batches_of(number: tf.Tensor) -> tf.data.Dataset:
+        key = _epoch_key(seed, number)
+        rows = _rows(data, reading, key, rank, ranks)
+        batches = rows.rebatch(reading.batch_size).map(_padder(reading.batch_size))
+        empty = tf.data.Dataset.from_tensors(_empty_batch(batches.element_spec)).repeat()
+        batches = batches.concatenate(empty).take(steps).enumerate()
+        batches = batches.skip(tf.where(number == epoch, tf.constant(start, tf.int64), 0))
+        return batches.map(lambda position, batch: (number, position, batch))
+
+    def transformed(number: tf.Tensor, position: tf.Tensor, batch: Batch) -> Batch:
         batch = _unpack(batch, data, reading)
+        key = _epoch_key(seed, number)
         at = tf.cast(position * ranks + rank, tf.int32)
         for index, transform in enumerate(transforms):
             batch = transform(batch, _fold(key, _TRANSFORM, at, index))
         return batch
 
+    batches = tf.data.Dataset.range(epoch, epoch + epochs).flat_map(batches_of)
     batches = batches.map(transformed, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(steps * epochs - start))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _epoch_key(seed: int, number: tf.Tensor) -> tf.Tensor:
+    return tf.stack([tf.constant(seed, tf.int32), tf.cast(number, tf.int32)])
 
 
 def _fold(key: tf.Tensor, *values: int | tf.Tensor) -> tf.Tensor:
@@ -152,15 +122,18 @@ def _rows(
             tf.range(len(paths)), _fold(key, _SHARD_ORDER)
         )
         shards = tuple(tf.gather(part, order) for part in shards)
+    # Said here, as the options do not reach a dataset within another.
+    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     blocks = tf.data.Dataset.from_tensor_slices(shards).interleave(
         lambda path, phase, stride: tf.data.TFRecordDataset(path).shard(stride, phase),
         cycle_length=READ_CYCLE if reading.shuffle else 1,
-        num_parallel_calls=tf.data.AUTOTUNE if reading.shuffle else None,
+        **(parallel if reading.shuffle else {}),
     )
     if reading.shuffle:
         blocks = _shuffle(blocks, BLOCK_SHUFFLE_BUFFER, _fold(key, _BLOCK_ORDER))
     windows = blocks.batch(WINDOW_BLOCKS).enumerate()
-    return windows.map(_window_decoder(data, reading, key), num_parallel_calls=tf.data.AUTOTUNE)
+    decode = _window_decoder(data, reading, key)
+    return windows.map(decode, **parallel)
 
 
 def _shuffle(blocks: tf.data.Dataset, buffer: int, key: tf.Tensor) -> tf.data.Dataset:

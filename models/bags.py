@@ -4,13 +4,14 @@ A user's items in an autoencoder, or the genres of a movie. The sum is a product
 matrix of the batch's rows by its unique ids, so its cost follows the ids that are there, not the
 longest list nor the table; XLA cannot compile it, so a step takes it outside.
 
-Legend: B rows, L longest list, u unique ids, D width.
+Legend: B rows, L longest list, n ids in the lists, u unique ids, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -23,11 +24,13 @@ class Bag:
 
     Attributes:
         ids: Shape (B, L), int32; padding (0) counts for nothing.
-        weights: What each vector is multiplied with, shape (B, L), float32; None for 1.
+        weights: What each vector is multiplied with, shape (B, L), float32; None for `scale`.
+        scale: What all vectors are multiplied with, where they have no weights.
     """
 
     ids: tf.Tensor
     weights: tf.Tensor | None = None
+    scale: float = 1.0
 
     def mean(self) -> Bag:
         """Returns the bag with each row's weights divided by its number of ids."""
@@ -35,22 +38,67 @@ class Bag:
         count = tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
         return Bag(self.ids, (present if self.weights is None else self.weights) / count)
 
-    def entries(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns the row, the id and the weight of each id that is there, in row order."""
-        present = self.ids != PAD_ID
-        rows = tf.where(present)[:, 0]
-        ids = tf.boolean_mask(self.ids, present)
+    def entries(self) -> BagEntries:
+        """Returns the ids that are there, in row order."""
+        places = tf.where(self.ids != PAD_ID)
+        ids = tf.gather_nd(self.ids, places)
         if self.weights is None:
-            return rows, ids, tf.ones_like(ids, tf.float32)
-        return rows, ids, tf.boolean_mask(self.weights, present)
+            return BagEntries(places[:, 0], ids, tf.fill(tf.shape(ids), self.scale))
+        return BagEntries(places[:, 0], ids, tf.gather_nd(self.weights, places))
 
 
-def sparse_rows(
-    rows: tf.Tensor, columns: tf.Tensor, weights: tf.Tensor, shape: tuple[tf.Tensor, tf.Tensor]
-) -> tf.SparseTensor:
-    """Returns the sparse matrix of the given shape with `weights` at (rows, columns)."""
-    places = tf.stack([tf.cast(rows, tf.int64), tf.cast(columns, tf.int64)], axis=1)
-    return tf.SparseTensor(places, weights, [tf.cast(size, tf.int64) for size in shape])
+class BagEntries(NamedTuple):
+    """The ids of a bag without its padding.
+
+    Attributes:
+        rows: Row of each, ascending, shape (n,), int64.
+        ids: Shape (n,), int32.
+        weights: Shape (n,), float32.
+    """
+
+    rows: tf.Tensor
+    ids: tf.Tensor
+    weights: tf.Tensor
+
+
+class BagMatrix(NamedTuple):
+    """A batch's bags as a sparse matrix of its rows by its unique ids, (B, u).
+
+    In compressed rows, whose products run on all threads; those of a `tf.SparseTensor` run on one.
+
+    Attributes:
+        compressed: Scalar variant.
+        rows: Number of rows B.
+    """
+
+    compressed: tf.Tensor
+    rows: int | tf.Tensor
+
+    @classmethod
+    def of(
+        cls, entries: BagEntries, columns: tf.Tensor, shape: Sequence[int | tf.Tensor]
+    ) -> BagMatrix:
+        """Returns the matrix of the given shape with the entries' weights at (rows, columns)."""
+        places = tf.stack([entries.rows, tf.cast(columns, tf.int64)], axis=1)
+        compressed = tf.raw_ops.SparseTensorToCSRSparseMatrix(
+            indices=places,
+            values=entries.weights,
+            dense_shape=tf.stack([tf.cast(size, tf.int64) for size in shape]),
+        )
+        return cls(compressed, shape[0])
+
+    def sums(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Returns the bags' sums, (B, D), of vectors (u, D), float32."""
+        product = tf.raw_ops.SparseMatrixMatMul(a=self.compressed, b=vectors)
+        rows = self.rows if isinstance(self.rows, int) else None
+        return tf.ensure_shape(product, [rows, vectors.shape[1]])
+
+    def gradients(self, of_sums: tf.Tensor) -> tf.Tensor:
+        """Returns the gradients of the vectors, (u, D), from those of the sums, (B, D)."""
+        # Not by `transpose_a`, whose threads add up in an order that differs from run to run.
+        transposed = tf.raw_ops.SparseMatrixTranspose(input=self.compressed, type=tf.float32)
+        product = tf.raw_ops.SparseMatrixMatMul(a=transposed, b=of_sums)
+        return tf.ensure_shape(product, [None, of_sums.shape[1]])
 
 
 def sum_bag(read: Callable[[tf.Tensor], tf.Tensor], bag: Bag, offset: int = 0) -> tf.Tensor:
@@ -61,7 +109,7 @@ def sum_bag(read: Callable[[tf.Tensor], tf.Tensor], bag: Bag, offset: int = 0) -
         bag: The lists.
         offset: Row of id 0.
     """
-    rows, ids, weights = bag.entries()
-    unique, places = tf.unique(ids)
-    matrix = sparse_rows(rows, places, weights, (tf.shape(bag.ids)[0], tf.size(unique)))
-    return tf.sparse.sparse_dense_matmul(matrix, read(unique + offset))
+    entries = bag.entries()
+    unique, places = tf.unique(entries.ids)
+    matrix = BagMatrix.of(entries, places, [tf.shape(bag.ids)[0], tf.size(unique)])
+    return matrix.sums(read(unique + offset))

@@ -28,7 +28,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
-from data.pipeline import MASK, Batch, Reading, Transform
+from data.pipeline import MASK, Batch, Transform
+from data.random_bits import GENERATOR
+from data.reading import Reading
 from data.sampling import NEGATIVES, make_negatives
 from data.schema import FIRST_ID, PAD_ID
 from data.sequences import (
@@ -192,7 +194,7 @@ class BERT4Rec(Recommender):
         seed = batch.get(DROPOUT_SEED)
         if seed is None:
             return Drops()
-        other = tf.random.experimental.stateless_fold_in(seed, -1, alg="philox")
+        other = tf.random.experimental.stateless_fold_in(seed, -1, alg=GENERATOR)
         return Drops(
             Dropout(self.config.dropout, seed), Dropout(self.config.attention_dropout, other)
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from data.pipeline import Batch
+from data.random_bits import GENERATOR, random_bits
 
 DROPOUT_SEED = "dropout_seed"
-_GENERATOR = "philox"  # by default XLA picks another one, and would drop other values
 
 
 def add_dropout_seed(batch: Batch, seed: tf.Tensor) -> Batch:
@@ -35,13 +35,8 @@ class Dropout:
         if not self._below:
             return values
         self._calls += 1
-        key = tf.random.experimental.stateless_fold_in(self._seed, self._calls, _GENERATOR)
-        size = tf.size(values)
-        words = tf.random.stateless_uniform(
-            [(size + 3) // 4], key, None, None, tf.uint32, alg=_GENERATOR
-        )
-        random = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
-        kept = tf.reshape(random, tf.shape(values)) >= self._below
+        key = tf.random.experimental.stateless_fold_in(self._seed, self._calls, GENERATOR)
+        kept = random_bits(tf.shape(values), key, tf.uint8) >= self._below
         return tf.where(kept, values * (256 / (256 - self._below)), tf.zeros_like(values))
 
 

@@ -10,7 +10,8 @@ from typing import ClassVar, Literal
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
-from data.pipeline import Batch, Reading, Transform
+from data.pipeline import Batch, Transform
+from data.reading import Reading
 from data.schema import Kind, Schema
 from models.loss_scale import LossScale
 from models.tables import EmbeddingTables, Lookups
@@ -65,12 +66,25 @@ class Recommender(tf.keras.Model):
     def lookups(self, batch: Batch) -> Lookups:
         """Returns the ids to look up in `tables`, or bags of them, by feature."""
 
+    def dense_inputs(self, batch: Batch) -> Batch:
+        """Returns what `loss_from_vectors` takes of a batch; by default the whole batch.
+
+        Runs outside of what XLA compiles: the place for ops that it cannot compile, or only
+        slowly, and to leave out what the loss does not read.
+        """
+        return batch
+
     @abstractmethod
     def loss_from_vectors(self, batch: Batch, vectors: Vectors, training: bool) -> Losses:
         """Returns `loss`, the scalar to minimise, and other scalars to log, all float32.
 
         Each row weighs the same in every batch: losses are sums over rows, weighted by the
         batch's `mask`, divided by the static batch size.
+
+        Args:
+            batch: What `dense_inputs` returned.
+            vectors: By feature of `lookups`.
+            training: Whether to drop values and draw noise.
         """
 
     @abstractmethod
@@ -145,8 +159,12 @@ class Recommender(tf.keras.Model):
 
     def training_loss(self, batch: Batch) -> tuple[tf.Tensor, Losses]:
         """Returns the scalar loss of a batch and the scalars to log, by name."""
-        losses = self.loss_from_vectors(batch, self._looked_up(batch), True)
+        losses = self._losses_of(batch, True)
         return losses["loss"], losses
+
+    def _losses_of(self, batch: Batch, training: bool) -> Losses:
+        vectors = self._looked_up(batch)
+        return self.loss_from_vectors(self.dense_inputs(batch), vectors, training)
 
     def _looked_up(self, batch: Batch) -> Vectors:
         found = self.tables.find(self.lookups(batch))
@@ -180,7 +198,7 @@ class Recommender(tf.keras.Model):
 
     def test_step(self, batch: Batch) -> Losses:
         """Keras's hook for `evaluate`: the loss without a step."""
-        return self.loss_from_vectors(batch, self._looked_up(batch), training=False)
+        return self._losses_of(batch, training=False)
 
 
 def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

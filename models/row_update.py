@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from data.random_bits import random_bits
+
 
 @dataclass(frozen=True)
 class RowUpdate:
@@ -49,11 +51,8 @@ def round_stochastically(values: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         step: Seed of the chances, scalar, int64.
     """
     seed = tf.stack([tf.cast(step, tf.int32), 0])
-    words = (tf.size(values) + 1) // 2
     # A bfloat16 is the upper half of a float32: 16 random bits below it carry or do not.
-    random = tf.random.stateless_uniform([words], seed, None, None, tf.uint32, alg="philox")
-    halves = tf.reshape(tf.bitcast(random, tf.uint16), [-1])[: tf.size(values)]
-    chance = tf.cast(tf.reshape(halves, tf.shape(values)), tf.uint32)
+    chance = tf.cast(random_bits(tf.shape(values), seed, tf.uint16), tf.uint32)
     bits = tf.bitcast(values, tf.uint32) + chance
     upper = tf.bitwise.bitwise_and(bits, tf.constant(0xFFFF0000, tf.uint32))
     return tf.cast(tf.bitcast(upper, tf.float32), tf.bfloat16)

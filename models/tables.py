@@ -16,7 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from data.errors import InputError, nearest
-from models.bags import Bag, sparse_rows, sum_bag
+from models.bags import Bag, BagMatrix, sum_bag
 from models.communicator import Communicator
 from models.row_update import RowUpdate
 from models.table_stack import Part, TableConfig, TableStack
@@ -40,7 +40,7 @@ class Found(NamedTuple):
     rows: dict[str, tf.Tensor]
     counts: dict[str, tf.Tensor]
     places: dict[str, tf.Tensor]
-    bags: dict[str, tf.SparseTensor]
+    bags: dict[str, BagMatrix]
 
 
 class EmbeddingTables(tf.Module):
@@ -147,7 +147,7 @@ class EmbeddingTables(tf.Module):
         plain = {n: part for n, part in ids.items() if not isinstance(part, Bag)}
         bags = {n: (part, part.entries()) for n, part in ids.items() if isinstance(part, Bag)}
         asked = [self._rows_of(stack, n, part) for n, part in plain.items()]
-        asked += [self._rows_of(stack, n, entries[1]) for n, (_, entries) in bags.items()]
+        asked += [self._rows_of(stack, n, entries.ids) for n, (_, entries) in bags.items()]
         unique, places = tf.unique(tf.concat(asked, axis=0))  # (u,), (n,)
         count = most = tf.size(unique)
         if plain:
@@ -161,10 +161,10 @@ class EmbeddingTables(tf.Module):
             size = part.shape.num_elements()
             found.places[name] = tf.reshape(places[start : start + size], part.shape)
             start += size
-        for name, (bag, (rows, bag_ids, weights)) in bags.items():
-            mine = places[start : start + tf.size(bag_ids)]
-            found.bags[name] = sparse_rows(rows, mine, weights, (bag.ids.shape[0], most))
-            start += tf.size(bag_ids)
+        for name, (bag, entries) in bags.items():
+            mine = places[start : start + tf.size(entries.ids)]
+            found.bags[name] = BagMatrix.of(entries, mine, [bag.ids.shape[0], most])
+            start += tf.size(entries.ids)
 
     def gather_rows(self, found: Found) -> dict[str, tf.Tensor]:
         """Returns the vectors of the unique rows by stack: shape (N, D), float32."""
@@ -184,12 +184,7 @@ class EmbeddingTables(tf.Module):
 
     def sum_bags(self, vectors: Mapping[str, tf.Tensor], found: Found) -> dict[str, tf.Tensor]:
         """Returns the sums of the bags, (B, D), from the vectors of `gather_rows`."""
-        sums = {}
-        for name, matrix in found.bags.items():
-            of_rows = vectors[self._key_of(name)]
-            product = tf.sparse.sparse_dense_matmul(matrix, of_rows)
-            sums[name] = tf.ensure_shape(product, [matrix.shape[0], of_rows.shape[1]])
-        return sums
+        return {n: matrix.sums(vectors[self._key_of(n)]) for n, matrix in found.bags.items()}
 
     def add_bag_gradients(
         self,
@@ -201,7 +196,7 @@ class EmbeddingTables(tf.Module):
         total = dict(row_gradients)
         for name, matrix in found.bags.items():
             key = self._key_of(name)
-            through = tf.sparse.sparse_dense_matmul(matrix, bag_gradients[name], adjoint_a=True)
+            through = matrix.gradients(bag_gradients[name])
             total[key] = total[key] + through if key in total else through
         return total
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from data.pipeline import Batch
+from data.random_bits import GENERATOR
 from models.communicator import Communicator
 from models.dropout import DROPOUT_SEED
 from models.loss_scale import LossScale
@@ -127,7 +128,8 @@ class TrainingStep:
         # Rows that only bags look up have no static number, and XLA has no use for them.
         expanded = {key: rows[key] for key in self._model.tables.stacks_of(found.places)}
         scale = self._model.loss_scale.value() if self._model.loss_scale else None
-        return Gradients(*self._compiled(batch, _Inputs(expanded, found.places, bags, scale)))
+        inputs = _Inputs(expanded, found.places, bags, scale)
+        return Gradients(*self._compiled(self._model.dense_inputs(batch), inputs))
 
     def update(self, found: Found, gradients: Gradients) -> Losses:
         """Lets the optimizers apply the gradients. Returns scalars to log."""
@@ -243,6 +245,6 @@ def _cut_batch(batch: Batch, parts: int) -> Batch:
     cut = {n: _cut(values, parts) for n, values in batch.items() if n != DROPOUT_SEED}
     if DROPOUT_SEED in batch:
         fold = tf.random.experimental.stateless_fold_in
-        seeds = [fold(batch[DROPOUT_SEED], part, "philox") for part in range(parts)]
+        seeds = [fold(batch[DROPOUT_SEED], part, GENERATOR) for part in range(parts)]
         cut[DROPOUT_SEED] = tf.stack(seeds)
     return cut

@@ -27,15 +27,25 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
-from data.item_sets import ITEM_SET, KEPT_ITEMS, DropItems, add_item_set, count_items, known_items
-from data.pipeline import MASK, Batch, Reading, Transform
-from data.schema import FIRST_ID, PAD_ID
+from data.item_sets import (
+    ITEM_SET,
+    KEPT_ITEMS,
+    DropItems,
+    add_item_set,
+    count_items,
+    known_items,
+    multi_hot,
+)
+from data.pipeline import MASK, Batch, Transform
+from data.reading import Reading
+from data.schema import FIRST_ID
 from models.recommender import Losses, Recommender, Vectors, masked_mean
 from models.tables import Bag, EmbeddingTables, Part, TableConfig
 from models.vae_cf_config import VAECFConfig
 
 NOISE = "latent_noise"
 _HISTORY = "history"
+_COUNTS = "item_counts"
 
 
 class TanhMLP(tf.keras.layers.Layer):
@@ -132,7 +142,15 @@ class VAECF(Recommender):
 
     def lookups(self, batch: Batch) -> dict[str, Bag]:
         """Returns the users' items, less those that dropout took."""
-        return {_HISTORY: Bag(batch.get(KEPT_ITEMS, batch[ITEM_SET]))}
+        if KEPT_ITEMS in batch:
+            return {_HISTORY: Bag(batch[KEPT_ITEMS], scale=1.0 / (1.0 - self.config.dropout))}
+        return {_HISTORY: Bag(batch[ITEM_SET])}
+
+    def dense_inputs(self, batch: Batch) -> Batch:
+        """Returns the users' items as counts (B, I), in place of lists as long as the longest."""
+        counts = multi_hot(batch[ITEM_SET], self.schema.cardinality("item"))
+        kept = {name: batch[name] for name in (MASK, NOISE) if name in batch}
+        return {**kept, _COUNTS: counts}
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Returns logits of all items, (B, I + 2), float32."""
@@ -141,12 +159,8 @@ class VAECF(Recommender):
 
     def loss_from_vectors(self, batch: Batch, vectors: Vectors, training: bool) -> Losses:
         """Returns the negative of the annealed evidence lower bound (equation 7)."""
-        items, mask = batch[ITEM_SET], batch[MASK]
-        count = count_items(items)
-        sums = vectors[_HISTORY]
-        if KEPT_ITEMS in batch:
-            sums /= 1.0 - self.config.dropout
-        encoded = self.encode(sums, count)  # (B, 2 Z) or (B, Z)
+        counts, mask = batch[_COUNTS], batch[MASK]
+        encoded = self.encode(vectors[_HISTORY], tf.reduce_sum(counts, axis=1))  # (B, 2 Z), (B, Z)
         losses: Losses = {}
         latent = self.latent_mean(encoded)
         total = tf.zeros([])
@@ -157,7 +171,7 @@ class VAECF(Recommender):
             total += losses["beta"] * losses["kl"]
             if training:
                 latent += tf.exp(0.5 * log_variance) * batch[NOISE]
-        negative = multinomial_loss(self.decoder(latent), items, count)
+        negative = multinomial_loss(self.decoder(latent), counts)
         losses["multinomial"] = masked_mean(negative, mask)
         total += losses["multinomial"]
         if self.config.l2:
@@ -211,17 +225,15 @@ class VAECF(Recommender):
         return float(masked_mean(tf.math.xlogy(count, count), batch[MASK]))
 
 
-def multinomial_loss(logits: tf.Tensor, items: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+def multinomial_loss(logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     """Returns -sum_i x_i log softmax_i(logits) of each row: (B,), float32.
 
     Args:
         logits: Of the real items, (B, I), float32.
-        items: Each row's items, (B, L), int32; padding counts for nothing.
-        count: Their number, (B,), float32.
+        counts: How often each row has each of them, x, (B, I), float32.
     """
-    present = tf.cast(items != PAD_ID, tf.float32)
-    of_items = tf.gather(logits, tf.maximum(items - FIRST_ID, 0), batch_dims=1)  # (B, L)
-    return count * tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(of_items * present, axis=1)
+    total = tf.reduce_sum(counts, axis=1)
+    return total * tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(logits * counts, axis=1)
 
 
 def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:

@@ -17,7 +17,8 @@ from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.events import SPLITS
 from data.hashing import hashed_ids
-from data.pipeline import MASK, Batch, Reading, Transform, make_dataset
+from data.pipeline import MASK, Batch, Transform, make_dataset
+from data.reading import Reading
 from data.schema import FIRST_ID, PAD_ID, Column, Feature, Kind
 from serving.recommend import NO_SCORE
 from serving.score import input_columns, scores_rows

@@ -7,7 +7,6 @@ dense part, the update. Nothing is saved but the figures.
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +17,7 @@ import tensorflow as tf
 from configs.base import TrainerConfig
 from data.dataset import PreparedDataset
 from data.pipeline import Batch
+from data.process_memory import peak_bytes
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.training_step import LookedUp
@@ -192,7 +192,7 @@ def _mark(marks: list[float]) -> None:
 
 def peak_memory() -> tuple[int, int]:
     """Returns the largest memory of this process so far: on the host, and on its GPU, in bytes."""
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    host = peak_bytes()
     if not tf.config.list_logical_devices("GPU"):
         return host, 0
     return host, int(tf.config.experimental.get_memory_info("GPU:0")["peak"])

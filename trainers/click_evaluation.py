@@ -13,7 +13,8 @@ from configs.base import EvaluationConfig
 from data.attribute_table import read_attributes
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
-from data.pipeline import MASK, Batch, Reading, Transform, make_dataset
+from data.pipeline import MASK, Batch, Transform, make_dataset
+from data.reading import Reading
 from data.schema import FIRST_ID, Kind
 from models.communicator import Communicator
 from trainers.click_metrics import NAMES, click_metrics

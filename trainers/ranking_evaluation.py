@@ -13,7 +13,8 @@ from configs.base import EvaluationConfig
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.pipeline import MASK, Batch, Reading, make_dataset
+from data.pipeline import MASK, Batch, make_dataset
+from data.reading import Reading
 from data.schema import FIRST_ID, PAD_ID, Candidates
 from models.communicator import Communicator
 from trainers.ranking_metrics import NAMES, ranking_metrics, target_ranks, tied_targets

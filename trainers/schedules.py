@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.base import TrainerConfig
+from trainers.fused_adam import FusedAdam
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -56,7 +57,7 @@ class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
 def make_dense_optimizer(config: TrainerConfig, total_steps: int) -> tf.keras.optimizers.Optimizer:
     """Returns the Keras optimizer of the dense weights."""
     kinds = {
-        "adam": tf.keras.optimizers.Adam,
+        "adam": FusedAdam,
         "sgd": tf.keras.optimizers.SGD,
         "adagrad": tf.keras.optimizers.Adagrad,
     }

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from configs.base import TrainerConfig
 from data.dataset import PreparedDataset
-from data.pipeline import Batch, Transform, make_dataset, steps_per_epoch
+from data.pipeline import Batch, Transform, make_dataset
+from data.reading import steps_per_epoch
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
@@ -86,6 +87,9 @@ class Steps:
         self._take_steps, self._take_step = tf.function(self._steps), tf.function(self._step)
         self._names: list[str] = []
         self._calls = 0
+        # One iterator for the whole run, and the epoch and batch that it stands at.
+        self._batches: Iterator[Batch] = iter(())
+        self._next: tuple[int, int] | None = None
         self.per_call = config.steps_per_call
 
     @property
@@ -95,13 +99,14 @@ class Steps:
         return self._model.training_step
 
     def batches(self, epoch: int, start: int = 0) -> tf.data.Dataset:
-        """Returns the batches of an epoch, from the one numbered `start`."""
+        """Returns the batches of the run, from the one numbered `start` of an epoch to the end."""
         return make_dataset(
             self._data,
             self.reading,
             self._transforms,
             seed=self._config.seed,
             epoch=epoch,
+            epochs=max(1, self._config.epochs - epoch),
             start=start,
             rank=self._communicator.rank,
             ranks=self._communicator.size,
@@ -109,19 +114,27 @@ class Steps:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Call]:
         """Takes the steps of an epoch, from batch `start`; yields after each call."""
-        batches = iter(self.batches(epoch, start))
+        if self._next != (epoch, start):
+            self._batches, self._next = iter(self.batches(epoch, start)), (epoch, start)
         done = start
         while done < self.per_epoch:
-            call = self._call(batches, min(self.per_call or 1, self.per_epoch - done))
+            call = self._call(min(self.per_call or 1, self.per_epoch - done))
             done += call.count
+            self._next = self._position(epoch, done)
             left = time.perf_counter()
             yield call
             self._choose_steps_per_call(call, time.perf_counter() - left)
 
-    def _call(self, batches: Iterator[Batch], count: int) -> Call:
+    def _position(self, epoch: int, done: int) -> tuple[int, int] | None:
+        """Returns the epoch and batch that come next; None where the iterator is at its end."""
+        if done < self.per_epoch:
+            return epoch, done
+        return (epoch + 1, 0) if epoch + 1 < self._config.epochs else None
+
+    def _call(self, count: int) -> Call:
         started = time.perf_counter()
         # A tensor, as each new Python number would be traced anew.
-        values, rows, bad = (t.numpy() for t in self._take_steps(batches, tf.constant(count)))
+        values, rows, bad = (t.numpy() for t in self._take_steps(self._batches, tf.constant(count)))
         seconds = time.perf_counter() - started
         means = dict(zip(self._names, (float(v) for v in values / count), strict=True))
         first_bad = {n: int(at) for n, at in zip(self._names, bad, strict=True) if at >= 0}

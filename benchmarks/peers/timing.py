@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from data.process_memory import peak_bytes
+
 FIRST_ID = 2  # 0 stands for padding and 1 for what is unknown; neither occurs in training
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -138,11 +140,3 @@ def print_result(
         },
     }
     print(json.dumps(result), flush=True)
-
-
-def peak_bytes() -> int:
-    """Returns the most memory that this process has held at once."""
-    # Not ru_maxrss, which starts from the size of the process that started this one.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024

@@ -105,11 +105,6 @@ def test_the_result_is_of_the_median_step_and_the_last_losses(
     assert result["versions"]["numpy"] == np.__version__
 
 
-def test_peak_is_of_this_process() -> None:
-    held = np.ones(2**20)
-    assert timing.peak_bytes() > held.nbytes
-
-
 def test_the_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
         "import pathlib, sys; f = pathlib.Path(sys.argv[1]); f.mkdir(parents=True, exist_ok=True)"

@@ -11,7 +11,8 @@ import tensorflow as tf
 from data.blocks import Ragged
 from data.dataset import Positives, PreparedDataset
 from data.errors import InputError
-from data.pipeline import MASK, Reading, make_dataset, steps_per_epoch
+from data.pipeline import MASK, make_dataset
+from data.reading import Reading, steps_per_epoch
 from data.sampling import NEGATIVES, PopularityNegatives, UniformNegatives
 
 ROWS = Reading("rows", ("train",), 100, shuffle=True)
@@ -70,6 +71,23 @@ def test_resume_continues_with_the_same_batches_and_draws(synthetic_data: Prepar
     whole, rest = batches(0), batches(37)
     assert len(rest) == len(whole) - 37
     for expected, found in zip(whole[37:], rest, strict=True):
+        for name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_epochs_follow_each_other_as_if_read_alone(synthetic_data: PreparedDataset) -> None:
+    positives = synthetic_data.positives(["train"])
+    sampler = UniformNegatives(positives, synthetic_data.schema.cardinality("item"), 3)
+
+    def batches(**where: int) -> list[dict[str, np.ndarray]]:
+        dataset = make_dataset(synthetic_data, ROWS, [sampler], seed=5, **where)
+        found = [{name: value.numpy() for name, value in batch.items()} for batch in dataset]
+        assert len(found) == int(dataset.cardinality())
+        return found
+
+    alone = [*batches(epoch=2, start=37), *batches(epoch=3), *batches(epoch=4)]
+    together = batches(epoch=2, epochs=3, start=37)
+    for expected, found in zip(alone, together, strict=True):
         for name in expected:
             np.testing.assert_array_equal(found[name], expected[name])
 

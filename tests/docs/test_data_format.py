@@ -18,7 +18,8 @@ from data import schema
 from data.blocks import Ragged
 from data.candidates import candidates_sha256
 from data.dataset import PreparedDataset
-from data.pipeline import Reading, make_dataset
+from data.pipeline import make_dataset
+from data.reading import Reading
 from data.vocabulary import Vocabulary
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-format.md"

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from configs.base import RunConfig, TrainerConfig
+from data import item_sets
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.item_sets import ITEM_SET, KEPT_ITEMS, DropItems, add_item_set
@@ -112,8 +113,7 @@ def make_training_data(model: VAECF, data: PreparedDataset, epoch: int = 0) -> t
 
 def test_multinomial_loss_of_known_probabilities() -> None:
     logits = tf.math.log([[0.5, 0.25, 0.125, 0.125]])
-    items = tf.constant([[FIRST_ID, PAD_ID, FIRST_ID + 1]])
-    loss = multinomial_loss(logits + 7.0, items, tf.constant([2.0]))
+    loss = multinomial_loss(logits + 7.0, tf.constant([[1.0, 1.0, 0.0, 0.0]]))
     np.testing.assert_allclose(loss, [3 * np.log(2)], rtol=1e-5)
 
 
@@ -220,6 +220,14 @@ def test_dropout_and_noise_are_drawn_anew_and_by_seed(checkerboard_data: Prepare
         np.testing.assert_array_equal(first[name], again[name])
     assert not np.allclose(first[NOISE], other[NOISE])
     assert abs(float(tf.math.reduce_std(first[NOISE])) - 1) < 0.2
+
+
+def test_an_item_counts_as_often_as_a_list_holds_it() -> None:
+    lists = np.array([[2, 5, 0, 2, 0], [0, 0, 0, 0, 0], [6, 6, 1, 4, 3]], np.int32)
+    expected = np.zeros((3, 5))
+    for row, items in zip(expected, lists, strict=True):
+        np.add.at(row, items[items >= FIRST_ID] - FIRST_ID, 1)
+    np.testing.assert_array_equal(item_sets.multi_hot(tf.constant(lists), 7), expected)
 
 
 def test_unknown_items_leave_the_set() -> None:

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.pipeline import Reading, make_dataset
+from data.pipeline import make_dataset
+from data.reading import Reading
 from models.wide_deep import WideDeep
 from models.wide_deep_config import WideDeepConfig
 from tests.models.mixed_data import training_batch

@@ -19,7 +19,8 @@ from data.errors import InputError
 from data.feature import NumericStatistics
 from data.filters import FilterOptions
 from data.interactions import Interactions
-from data.pipeline import MASK, Reading, make_dataset
+from data.pipeline import MASK, make_dataset
+from data.reading import Reading
 from data.schema import Column, Feature, Kind, Schema, View
 from data.splits import SplitOptions
 from serving.sample import trainer_answers

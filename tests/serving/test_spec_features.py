@@ -11,7 +11,8 @@ from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
 from data.engine.prepare_table import prepare_table
 from data.engine.stages import TableOptions
-from data.pipeline import MASK, Reading, make_dataset
+from data.pipeline import MASK, make_dataset
+from data.reading import Reading
 from data.spec.parsing import parse_spec
 from serving.sample import trainer_answers
 from serving.verify import differences

@@ -18,7 +18,8 @@ from data.engine.engines import LocalEngine
 from data.engine.prepare_table import prepare_table
 from data.engine.stages import TableOptions
 from data.errors import InputError
-from data.pipeline import Reading, make_dataset
+from data.pipeline import make_dataset
+from data.reading import Reading
 from data.spec.parsing import parse_spec
 from models.communicator import Communicator
 from models.table_transfer import transfer_rows

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
-from data.pipeline import BLOCK_SHUFFLE_BUFFER, READ_CYCLE, WINDOW_BLOCKS, Reading
+from data.pipeline import BLOCK_SHUFFLE_BUFFER, READ_CYCLE, WINDOW_BLOCKS
+from data.reading import Reading
 from data.schema import Column, Split
 
 _LENGTH_BYTES = 4  # of a list, stored as int32

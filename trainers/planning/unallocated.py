@@ -15,7 +15,8 @@ from configs.base import RunConfig
 from configs.registry import build_model
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.pipeline import Reading, make_dataset, steps_per_epoch
+from data.pipeline import make_dataset
+from data.reading import Reading, steps_per_epoch
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from models.recommender import Recommender
