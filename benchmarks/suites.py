@@ -150,7 +150,7 @@ def _mult_vae(data: str) -> Suite:
         optimizer=_ADAM,
         ours=(Ours(OURS), Ours(OURS_XLA, ("trainer.xla=true",))),
         peers=(Peer(f"{TORCH}, dense input", "peers.torch_mult_vae"), recbole),
-        targets=(Target(OURS, RECBOLE, 1.5), Target(OURS, f"{TORCH}, dense input", 2.0)),
+        targets=(Target(OURS_XLA, RECBOLE, 1.5), Target(OURS_XLA, f"{TORCH}, dense input", 2.0)),
     )
 
 

@@ -35,7 +35,7 @@ class Measurement:
 
     Attributes:
         examples_per_second: Over all ranks, of steps as training takes them.
-        loss: Mean loss of the last tenth of those steps.
+        loss: Mean loss of the last tenth of those steps; for each target where rows have several.
         steps: How many there were.
         steps_taken: All steps taken when they ended, warm-up included.
         steps_per_call: Steps of the last call.
@@ -132,7 +132,7 @@ def _as_in_training(taken: Steps, steps: int) -> tuple[int, float, float, list[f
     while count < steps:
         began = time.perf_counter()
         for call in taken.epoch(epoch):
-            losses += [call.means["loss"]] * call.count
+            losses += [call.means.get("per_target", call.means["loss"])] * call.count
             ended = time.perf_counter()
             if len(losses) > _WARM_UP + call.count and taken.per_call:
                 count += call.count
