@@ -37,6 +37,11 @@ class TrainerConfig:
             `float16` scales the loss (`models.loss_scale`).
         table_dtype: `float32`, or `bfloat16`: half the memory and traffic of the embedding tables,
             rounded stochastically; their optimizer's slots stay float32.
+        placement: On several ranks, `replicated` (a copy of each table on every rank), `sharded`
+            (rows dealt to the ranks by id) or `auto` (by size), and TABLE=... for single tables.
+        replicate_mib: Largest table, with its optimizer's slots, that `auto` replicates.
+        wire_dtype: Type in which vectors of tables and gradients travel between ranks: `float32`,
+            or `float16` or `bfloat16` for half the bytes; dense gradients are never bfloat16.
         xla: Whether to compile the dense part with XLA.
         steps_per_call: Steps between two returns to Python; 0 takes as many as keep Python's share
             of the time under 2%.
@@ -66,6 +71,9 @@ class TrainerConfig:
     seed: int = 1
     mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
     table_dtype: Literal["float32", "bfloat16"] = "float32"
+    placement: tuple[str, ...] = ("auto",)
+    replicate_mib: float = 32.0
+    wire_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     xla: bool = False
     steps_per_call: int = 0
     evaluate_epochs: int = 1
@@ -89,6 +97,7 @@ class TrainerConfig:
             "checkpoint_steps",
             "checkpoint_minutes",
             "steps_per_call",
+            "replicate_mib",
         ):
             _require(f"trainer.{name} must not be below 0", getattr(self, name) >= 0, self, name)
         _require(

@@ -15,13 +15,15 @@ from configs.base import RunConfig
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
 from models.bert4rec import BERT4Rec
+from models.communicator import Communicator
 from models.dlrm import DLRM
 from models.ease import EASE
 from models.item_knn import ItemKNN
 from models.ncf import NCF
+from models.placement import Placement
 from models.popularity import Popularity
 from models.recommender import Recommender
-from models.table_stack import table_storage
+from models.table_storage import table_storage
 from models.vae_cf import VAECF
 from models.wide_deep import WideDeep
 
@@ -80,7 +82,21 @@ def recipe(model: str, name: str) -> RunConfig:
     return recipes[name]()
 
 
-def build_model(config: RunConfig, data: PreparedDataset) -> Recommender:
-    """Builds the model of a run, with its initial values."""
-    with table_storage(dtype=config.trainer.table_dtype):
-        return entry(config.model_name).model(config.model, data, config.trainer.seed)
+def build_model(
+    config: RunConfig, data: PreparedDataset, communicator: Communicator | None = None
+) -> Recommender:
+    """Builds the model of a run, with its initial values.
+
+    Args:
+        config: The run.
+        data: The prepared dataset.
+        communicator: The ranks over which large tables are sharded; by default this process has
+            all of them.
+    """
+    trainer = config.trainer
+    with table_storage(
+        dtype=trainer.table_dtype,
+        communicator=communicator or Communicator(),
+        placement=Placement(trainer.placement, trainer.replicate_mib),
+    ):
+        return entry(config.model_name).model(config.model, data, trainer.seed)

@@ -15,6 +15,7 @@ from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
 from data.schema import SCHEMA_FILE
+from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_weights
 
@@ -114,12 +115,17 @@ def best_checkpoint(model_dir: Path) -> Path:
     )
 
 
-def load_run(model_dir: Path | str, data_dir: Path | str | None = None) -> TrainedRun:
+def load_run(
+    model_dir: Path | str,
+    data_dir: Path | str | None = None,
+    communicator: Communicator | None = None,
+) -> TrainedRun:
     """Loads a finished run.
 
     Args:
         model_dir: The run folder.
         data_dir: The dataset, where it has moved since.
+        communicator: Ranks that shall share its large tables; by default this process has all.
 
     Raises:
         InputError: The run or its dataset is missing, unfinished, or changed since training.
@@ -135,7 +141,7 @@ def load_run(model_dir: Path | str, data_dir: Path | str | None = None) -> Train
             where=folder / CONFIG_FILE,
             action="Pass the folder of the original dataset, or train again",
         )
-    model = build_model(config, data)
+    model = build_model(config, data, communicator)
     checkpoint = best_checkpoint(folder)
     load_weights(model, checkpoint)
     return TrainedRun(folder, config, data, model, int(checkpoint.name.rpartition("-")[2]))

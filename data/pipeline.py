@@ -203,6 +203,11 @@ def _padder(batch_size: int) -> Callable[[Batch], Batch]:
     return pad
 
 
+def empty_like(batch: Batch) -> Batch:
+    """Returns a batch of the same shapes whose rows are all padding."""
+    return {name: tf.zeros_like(values) for name, values in batch.items()}
+
+
 def _empty_batch(spec: dict[str, tf.TensorSpec]) -> Batch:
     return {name: tf.zeros(entry.shape, entry.dtype) for name, entry in spec.items()}
 

@@ -69,10 +69,12 @@ class BagMatrix(NamedTuple):
     Attributes:
         compressed: Scalar variant.
         rows: Number of rows B.
+        columns: Number of unique ids u.
     """
 
     compressed: tf.Tensor
     rows: int | tf.Tensor
+    columns: int | tf.Tensor
 
     @classmethod
     def of(
@@ -85,7 +87,7 @@ class BagMatrix(NamedTuple):
             values=entries.weights,
             dense_shape=tf.stack([tf.cast(size, tf.int64) for size in shape]),
         )
-        return cls(compressed, shape[0])
+        return cls(compressed, *shape)
 
     def sums(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns the bags' sums, (B, D), of vectors (u, D), float32."""
@@ -95,10 +97,16 @@ class BagMatrix(NamedTuple):
 
     def gradients(self, of_sums: tf.Tensor) -> tf.Tensor:
         """Returns the gradients of the vectors, (u, D), from those of the sums, (B, D)."""
-        # Not by `transpose_a`, whose threads add up in an order that differs from run to run.
-        transposed = tf.raw_ops.SparseMatrixTranspose(input=self.compressed, type=tf.float32)
-        product = tf.raw_ops.SparseMatrixMatMul(a=transposed, b=of_sums)
-        return tf.ensure_shape(product, [None, of_sums.shape[1]])
+        width = of_sums.shape[1]
+
+        def product() -> tf.Tensor:
+            # Not by `transpose_a`, whose threads add up in an order that differs from run to run.
+            transposed = tf.raw_ops.SparseMatrixTranspose(input=self.compressed, type=tf.float32)
+            return tf.raw_ops.SparseMatrixMatMul(a=transposed, b=of_sums)
+
+        # The kernel divides by the number of its rows, and a batch of padding has no ids.
+        found = tf.cond(tf.equal(self.columns, 0), lambda: tf.zeros([0, width]), product)
+        return tf.ensure_shape(found, [None, width])
 
 
 def sum_bag(read: Callable[[tf.Tensor], tf.Tensor], bag: Bag, offset: int = 0) -> tf.Tensor:

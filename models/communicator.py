@@ -10,6 +10,8 @@ import tensorflow as tf
 class Communicator:
     """Collectives of a world of one process. `trainers.distributed` has the one for many.
 
+    Every rank must call the same collectives in the same order.
+
     Attributes:
         rank: This process, from 0.
         size: Number of processes.
@@ -29,6 +31,18 @@ class Communicator:
     def all_gather(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns the processes' tensors joined along the first axis, in rank order."""
         return tensor
+
+    def all_to_all(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sends each process its rows of a tensor.
+
+        Args:
+            tensor: Rows for process 0, then those for process 1, and so on.
+            splits: How many rows each process gets, shape (size,), int32.
+
+        Returns:
+            The rows that the processes sent to this one, in rank order, and how many each sent.
+        """
+        return tensor, splits
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
         """Sets the variables of every process to those of process 0."""

@@ -110,6 +110,10 @@ class Recommender(tf.keras.Model):
         """Returns what training sets: tables and dense weights."""
         return [*self.tables.variables_trained(), *self.trainable_variables]
 
+    def parameter_count(self) -> int:
+        """Returns how many numbers training sets, those of other ranks' rows included."""
+        return self.tables.size + sum(w.shape.num_elements() for w in self.trainable_variables)
+
     def uninformed_loss(self, batch: Batch) -> float:
         """Returns the loss of a model that knows nothing, near which training starts."""
         del batch

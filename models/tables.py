@@ -3,44 +3,30 @@
 A training step asks for each row once: `find` numbers the batch's unique rows, `gather_rows` reads
 them, `expand` deals them out to the features under the gradient tape (inside XLA, where the sum
 over equal rows that is its gradient costs little), `sum_bags` sums those of bags outside it, and
-`apply_gradients` updates them.
+`apply_gradients` updates them. Rows of sharded tables come from the ranks that hold them, and
+their gradients go back there (`models.exchange`).
 
 Legend: n lookups, u unique rows, N = min(n, rows of the stack), D width, B rows of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 
 from data.errors import InputError, nearest
-from models.bags import Bag, BagMatrix, sum_bag
-from models.communicator import Communicator
+from models.bags import Bag, sum_bag
+from models.exchange import fetch, give_back, mean_by_row
+from models.found import Found, Lookups, find_in
 from models.row_update import RowUpdate
-from models.table_stack import Part, TableConfig, TableStack
+from models.table_config import Part, TableConfig
+from models.table_stack import TableStack
+from models.table_storage import current_storage
 
 __all__ = ["Bag", "EmbeddingTables", "Found", "Lookups", "Part", "TableConfig"]
-
-Lookups = Mapping[str, tf.Tensor | Bag]
-
-
-class Found(NamedTuple):
-    """Where the vectors of a batch are.
-
-    Attributes:
-        rows: By stack, its unique rows, of shape (N,): static, padded with row 0; or (u,) where
-            only bags look into it.
-        counts: By stack, how many of `rows` are real, scalar.
-        places: By feature, the place of each id among `rows`, of the ids' shape, int32.
-        bags: By feature that is a bag, a sparse matrix (B, N) over the `rows` of its stack.
-    """
-
-    rows: dict[str, tf.Tensor]
-    counts: dict[str, tf.Tensor]
-    places: dict[str, tf.Tensor]
-    bags: dict[str, BagMatrix]
 
 
 class EmbeddingTables(tf.Module):
@@ -52,33 +38,61 @@ class EmbeddingTables(tf.Module):
         seed: Initial values are a function of (seed, table name, row) only.
 
     Attributes:
+        configs: What the tables were declared as, by name.
         stacks: The variables that hold them.
+        communicator: The ranks that share them.
+        placements: Of each table, in how many parts it is held, and why.
     """
 
     def __init__(
         self, configs: Sequence[TableConfig], features: Mapping[str, str], seed: int
     ) -> None:
         super().__init__(name="tables")
-        by_kind: dict[str, list[TableConfig]] = {}
+        self._is_apart = False
+        storage = current_storage()
+        self.communicator = storage.communicator
+        self.placements = {config.name: storage.shards(config) for config in configs}
+        by_kind: dict[tuple[str, int], list[TableConfig]] = {}
         for config in configs:
-            by_kind.setdefault(config.kind, []).append(config)
-        self.stacks = [TableStack(tables, seed) for tables in by_kind.values()]
-        self._configs = {config.name: config for config in configs}
+            shards, _ = self.placements[config.name]
+            by_kind.setdefault((config.kind, shards), []).append(config)
+        self.stacks = [TableStack(t, seed, shards) for (_, shards), t in by_kind.items()]
+        self.configs = {config.name: config for config in configs}
         self._features = dict(features)
-        unknown = set(features.values()) - set(self._configs)
+        self._check_known(set(features.values()), "Every feature must point at a declared table")
+        self._check_known(storage.placement.tables, "trainer.placement must name tables")
+        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="table_updates")
+
+    def _check_known(self, tables: set[str], rule: str) -> None:
+        unknown = tables - set(self.configs)
         if unknown:
             raise InputError(
-                "Every feature must point at a declared table",
-                received=sorted(unknown),
-                action=nearest(min(unknown), self._configs),
+                rule, received=sorted(unknown), action=nearest(min(unknown), self.configs)
             )
-        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="table_updates")
+
+    @contextmanager
+    def kept_apart(self) -> Iterator[None]:
+        """Hides the stacks from TensorFlow's checkpoints: they have files of their own."""
+        self._is_apart = True
+        try:
+            yield
+        finally:
+            self._is_apart = False
+
+    def _trackable_children(self, save_type: str = "checkpoint", **options: Any) -> Any:
+        children = super()._trackable_children(save_type, **options)
+        return {n: c for n, c in children.items() if n != "stacks" or not self._is_apart}
 
     def build_slots(self) -> None:
         """Makes the optimizers' slots; needed before the first `apply_gradients`."""
         for stack in self.stacks:
             if not stack.slots:
                 stack.build_slots()
+
+    @property
+    def size(self) -> int:
+        """How many numbers the tables hold, on all ranks together."""
+        return sum(config.rows * config.dim for config in self.configs.values())
 
     def variables_trained(self) -> list[tf.Variable]:
         """Returns the variables that hold the tables, without optimizer slots."""
@@ -87,18 +101,25 @@ class EmbeddingTables(tf.Module):
     def rows(self, table: str) -> tf.Tensor:
         """Returns a whole table of shape (rows, dim), float32, for scoring every item."""
         stack = self._stack_of(table)
-        start = stack.offsets[table]
-        whole = stack.variable[start : start + self._configs[table].rows]
-        return tf.cast(whole, tf.float32)
+        rows, start = stack.rows_of(table), stack.offsets[table] // stack.shards
+        most = -(-rows // stack.shards)
+        held = stack.variable[start : start + most]
+        if stack.shards > 1:
+            # Row 0 of each rank, then row 1 of each rank, and so on.
+            everyone = self.communicator.all_gather(held)
+            by_rank = tf.reshape(everyone, [stack.shards, most, stack.dim])
+            held = tf.reshape(tf.transpose(by_rank, [1, 0, 2]), [-1, stack.dim])[:rows]
+        return tf.cast(held, tf.float32)
 
     def assign_part(self, table: str, part: str, values: tf.Tensor) -> None:
         """Sets one part of a table, of shape (rows, part dim)."""
-        stack, config = self._stack_of(table), self._configs[table]
-        start = stack.offsets[table]
+        stack, config = self._stack_of(table), self.configs[table]
         names = [p.name for p in config.parts]
         left = sum(p.dim for p in config.parts[: names.index(part)])
         right = left + config.parts[names.index(part)].dim
-        stack.variable[start : start + config.rows, left:right].assign(tf.cast(values, stack.dtype))
+        start, count = stack.held(table)
+        mine = tf.cast(values[stack.shard :: stack.shards], stack.dtype)
+        stack.variable[start : start + count, left:right].assign(mine)
 
     def part(self, table: str, part: str) -> tf.Tensor:
         """Returns one part of a table, of shape (rows, part dim)."""
@@ -106,7 +127,7 @@ class EmbeddingTables(tf.Module):
 
     def split(self, table: str, vectors: tf.Tensor) -> dict[str, tf.Tensor]:
         """Splits vectors of shape (..., dim) into the table's parts by name."""
-        parts = self._configs[table].parts
+        parts = self.configs[table].parts
         pieces = tf.split(vectors, [part.dim for part in parts], axis=-1)
         return {part.name: piece for part, piece in zip(parts, pieces, strict=True)}
 
@@ -120,6 +141,10 @@ class EmbeddingTables(tf.Module):
             Vectors by feature, float32: of the ids' shape with the width appended, or (B, D) sums
             of a bag.
         """
+        if any(self._stack_of(self._features[name]).shards > 1 for name in ids):
+            found = self.find(ids)
+            rows = self.gather_rows(found)
+            return {**self.expand(rows, found.places), **self.sum_bags(rows, found)}
         vectors = {}
         for name, part in ids.items():
             stack = self._stack_of(self._features[name])
@@ -136,43 +161,26 @@ class EmbeddingTables(tf.Module):
         Args:
             ids: Ids of any static shape, or a `Bag`, by feature.
         """
-        found = Found({}, {}, {}, {})
+        found = Found({}, {}, {}, {}, {})
         for stack in self.stacks:
             mine = {n: part for n, part in ids.items() if self._features[n] in stack.offsets}
             if mine:
-                self._find_in(stack, mine, found)
+                starts = {name: stack.offsets[self._features[name]] for name in mine}
+                find_in(stack, mine, starts, self.communicator, found)
         return found
-
-    def _find_in(self, stack: TableStack, ids: Lookups, found: Found) -> None:
-        plain = {n: part for n, part in ids.items() if not isinstance(part, Bag)}
-        bags = {n: (part, part.entries()) for n, part in ids.items() if isinstance(part, Bag)}
-        asked = [self._rows_of(stack, n, part) for n, part in plain.items()]
-        asked += [self._rows_of(stack, n, entries.ids) for n, (_, entries) in bags.items()]
-        unique, places = tf.unique(tf.concat(asked, axis=0))  # (u,), (n,)
-        count = most = tf.size(unique)
-        if plain:
-            most = stack.variable.shape[0]
-            if not bags:
-                most = min(sum(part.shape.num_elements() for part in plain.values()), most)
-            unique = tf.ensure_shape(tf.pad(unique, [[0, most - count]]), [most])
-        found.rows[stack.key], found.counts[stack.key] = unique, count
-        start: int | tf.Tensor = 0
-        for name, part in plain.items():
-            size = part.shape.num_elements()
-            found.places[name] = tf.reshape(places[start : start + size], part.shape)
-            start += size
-        for name, (bag, entries) in bags.items():
-            mine = places[start : start + tf.size(entries.ids)]
-            found.bags[name] = BagMatrix.of(entries, mine, [bag.ids.shape[0], most])
-            start += tf.size(entries.ids)
 
     def gather_rows(self, found: Found) -> dict[str, tf.Tensor]:
         """Returns the vectors of the unique rows by stack: shape (N, D), float32."""
-        return {
-            stack.key: stack.read(found.rows[stack.key])
-            for stack in self.stacks
-            if stack.key in found.rows
-        }
+        return {s.key: self._gather_from(s, found) for s in self.stacks if s.key in found.rows}
+
+    def _gather_from(self, stack: TableStack, found: Found) -> tf.Tensor:
+        rows = found.rows[stack.key]
+        exchange = found.exchanges.get(stack.key)
+        if exchange is None:
+            return stack.read(rows)
+        vectors = fetch(stack.read(exchange.rows), exchange, self.communicator)
+        padded = tf.pad(vectors, [[0, tf.size(rows) - tf.shape(vectors)[0]], [0, 0]])
+        return tf.ensure_shape(padded, [*rows.shape, stack.dim])
 
     def expand(
         self, vectors: Mapping[str, tf.Tensor], places: Mapping[str, tf.Tensor]
@@ -201,33 +209,34 @@ class EmbeddingTables(tf.Module):
         return total
 
     def apply_gradients(
-        self,
-        found: Found,
-        gradients: Mapping[str, tf.Tensor],
-        learning_rate: tf.Tensor,
-        communicator: Communicator,
+        self, found: Found, gradients: Mapping[str, tf.Tensor], learning_rate: tf.Tensor
     ) -> None:
-        """Updates the batch's unique rows.
+        """Updates the batch's unique rows, of all ranks.
 
         Args:
             found: What `find` returned.
             gradients: By stack, gradients of the vectors that `gather_rows` returned.
             learning_rate: Scalar, float32.
-            communicator: Other processes, whose gradients are averaged with these.
         """
         step = self.updates.assign_add(1)
         for stack in self.stacks:
-            if stack.key not in found.rows:
-                continue
-            count = found.counts[stack.key]
-            rows, values = found.rows[stack.key][:count], gradients[stack.key][:count]
-            if communicator.size > 1:
-                rows = communicator.all_gather(rows)
-                values = communicator.all_gather(values) / communicator.size
-                rows, places = tf.unique(rows)
-                values = tf.math.unsorted_segment_sum(values, places, tf.size(rows))
-            update = RowUpdate(rows, values, learning_rate * stack.rate_scale, step)
-            stack.optimizer.apply(stack.variable, stack.slots, update)
+            if stack.key in found.rows:
+                rows, values = self._of_all_ranks(stack, found, gradients[stack.key])
+                update = RowUpdate(rows, values, learning_rate * stack.rate_scale, step)
+                stack.optimizer.apply(stack.variable, stack.slots, update)
+
+    def _of_all_ranks(
+        self, stack: TableStack, found: Found, gradients: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the rows that this rank has to update, and the mean of the ranks' gradients."""
+        count = found.counts[stack.key]
+        rows, values = found.rows[stack.key][:count], gradients[:count]
+        if stack.key in found.exchanges:
+            return give_back(values, found.exchanges[stack.key], self.communicator)
+        if self.communicator.size == 1:
+            return rows, values
+        everyone = self.communicator.all_gather(rows), self.communicator.all_gather(values)
+        return mean_by_row(*everyone, self.communicator.size)
 
     def stacks_of(self, features: Iterable[str]) -> set[str]:
         """Returns the keys of the stacks that hold the features' tables."""
@@ -238,6 +247,3 @@ class EmbeddingTables(tf.Module):
 
     def _stack_of(self, table: str) -> TableStack:
         return next(stack for stack in self.stacks if table in stack.offsets)
-
-    def _rows_of(self, stack: TableStack, feature: str, ids: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(ids, [-1]) + stack.offsets[self._features[feature]]

@@ -20,7 +20,6 @@ import tensorflow as tf
 
 from data.pipeline import Batch
 from data.random_bits import GENERATOR
-from models.communicator import Communicator
 from models.dropout import DROPOUT_SEED
 from models.loss_scale import LossScale
 from models.tables import Found
@@ -81,14 +80,12 @@ class StepOptions:
 
     Attributes:
         table_rate: Returns the learning rate of the tables; None takes the dense optimizer's.
-        communicator: Other processes to average gradients with.
         xla: Whether to compile the dense part with XLA.
         parts: Parts that a batch is taken in, one after the other, whose gradients are summed
             before the one update: activations of one part are held at a time.
     """
 
     table_rate: Callable[[], tf.Tensor] | None = None
-    communicator: Communicator = Communicator()  # noqa: RUF009  it has no state
     xla: bool = False
     parts: int = 1
 
@@ -136,7 +133,7 @@ class TrainingStep:
         rows = self._model.tables.add_bag_gradients(found, gradients.rows, gradients.bags)
         dense = gradients.dense
         if dense:
-            dense = self._options.communicator.all_reduce_mean(dense)
+            dense = self._model.tables.communicator.all_reduce_mean(dense)
         losses = dict(gradients.losses)
         losses["gradient_norm/dense"] = tf.linalg.global_norm(gradients.dense)
         losses["gradient_norm/tables"] = tf.linalg.global_norm(list(rows.values()))
@@ -157,7 +154,7 @@ class TrainingStep:
         norms = {name: value for name, value in losses.items() if name.startswith("gradient_")}
         mine = tf.reduce_all(tf.math.is_finite(tf.stack(list(norms.values()))))
         # All ranks skip or none does, or their weights would drift apart.
-        unfit = self._options.communicator.all_reduce_sum(tf.cast(~mine, tf.float32))
+        unfit = self._model.tables.communicator.all_reduce_sum(tf.cast(~mine, tf.float32))
         finite = tf.equal(unfit, 0.0)
         by = 1.0 / loss_scale.value()
 
@@ -182,7 +179,7 @@ class TrainingStep:
         if not dense:  # Keras then counts no step, and schedules would stand still
             optimizer.iterations.assign_add(1)
         rate = tf.cast(rate, tf.float32)
-        model.tables.apply_gradients(found, rows, rate, options.communicator)
+        model.tables.apply_gradients(found, rows, rate)
 
     def _gradients(self, batch: Batch, inputs: _Inputs) -> Gradients:
         rows, places, bags, scale = inputs

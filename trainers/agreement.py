@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
-from typing import Any
-
 import tensorflow as tf
 
 from data.errors import InputError
 from models.communicator import Communicator
-from trainers.checkpoints import TrainState
 
 
 class StoppedError(Exception):
@@ -39,11 +35,8 @@ def any_rank(flag: bool, communicator: Communicator) -> bool:
     return float(communicator.all_reduce_sum(tf.constant(float(flag)))) > 0
 
 
-def share_state(state: TrainState, communicator: Communicator) -> TrainState:
-    """Returns rank 0's state on every rank."""
-    values: dict[str, Any] = asdict(state)
-    vector = tf.Variable([float(value) for value in values.values()], dtype=tf.float64)
-    communicator.broadcast([vector])
-    shared = vector.numpy().tolist()
-    kinds = [type(values[field.name]) for field in fields(state)]
-    return TrainState(*(kind(value) for kind, value in zip(kinds, shared, strict=True)))
+def share_text(text: str, communicator: Communicator) -> str:
+    """Returns rank 0's text on every rank."""
+    mine = text.encode() if communicator.rank == 0 else b""
+    letters = tf.constant(list(mine), tf.uint8, shape=[len(mine)])
+    return bytes(communicator.all_gather(letters).numpy()).decode()

@@ -34,9 +34,8 @@ def solve(
         )
     started = time.perf_counter()
     model.solve(data, config.trainer.fit_on)
-    state = TrainState(seconds=time.perf_counter() - started, ranks=communicator.size)
-    if communicator.rank == 0:
-        checkpoints = Checkpoints(model_dir, 1)
-        checkpoints.save(model, state)
-        checkpoints.mark_best(state.step, "closed form")
+    state = TrainState(seconds=time.perf_counter() - started)
+    checkpoints = Checkpoints(model_dir, 1, communicator)
+    checkpoints.save(model, state)
+    checkpoints.mark_best(state.step, "closed form")
     return state

@@ -19,12 +19,15 @@ class HorovodCommunicator(Communicator):
 
     Args:
         size: Number of processes that the launcher started.
+        wire_dtype: Type in which vectors of tables and gradients travel: `float32`; `float16`; or
+            `bfloat16`, in which sums of dense gradients, that Horovod cannot take in it, stay
+            float32.
 
     Raises:
         InputError: Horovod is not installed, or does not see the other processes.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, wire_dtype: str = "float32") -> None:
         try:
             import horovod.tensorflow as hvd
         except ImportError as error:
@@ -44,6 +47,7 @@ class HorovodCommunicator(Communicator):
                 received=f"{self.size} of {size}",
                 action=f"Start them with: horovodrun -np {size} --gloo python -m trainers.run ...",
             )
+        self._wire = tf.as_dtype(wire_dtype)
         self._pin_device(hvd.local_rank())
 
     @staticmethod
@@ -56,7 +60,11 @@ class HorovodCommunicator(Communicator):
 
     def all_reduce_mean(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns each tensor's mean over the ranks, in one fused call."""
-        return list(self._hvd.grouped_allreduce(list(tensors), op=self._hvd.Average))
+        sent = list(tensors)
+        if self._wire == tf.float16:
+            sent = [tf.cast(t, tf.float16) if t.dtype == tf.float32 else t for t in sent]
+        means = self._hvd.grouped_allreduce(sent, op=self._hvd.Average)
+        return [tf.cast(mean, tensor.dtype) for mean, tensor in zip(means, tensors, strict=True)]
 
     def all_reduce_sum(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns the tensor's sum over the ranks."""
@@ -65,6 +73,15 @@ class HorovodCommunicator(Communicator):
     def all_gather(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns the ranks' tensors joined along the first axis; lengths may differ."""
         return self._hvd.allgather(tensor)
+
+    def all_to_all(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sends each rank its rows of a tensor."""
+        if tensor.dtype != tf.float32 or self._wire == tf.float32:
+            return self._hvd.alltoall(tensor, splits)
+        # As bytes, for Horovod's operations know no bfloat16.
+        packed = tf.bitcast(tf.cast(tensor, self._wire), tf.uint8)
+        received, counts = self._hvd.alltoall(packed, splits)
+        return tf.cast(tf.bitcast(received, self._wire), tf.float32), counts
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
         """Sets the variables of every rank to those of rank 0."""
@@ -75,11 +92,14 @@ class HorovodCommunicator(Communicator):
         self._hvd.allreduce(tf.zeros([1]), op=self._hvd.Sum, name="barrier")
 
 
-def make_communicator() -> Communicator:
+def make_communicator(wire_dtype: str = "float32") -> Communicator:
     """Returns Horovod's communicator under `horovodrun`, else the one of a world of one.
+
+    Args:
+        wire_dtype: See `HorovodCommunicator`.
 
     Raises:
         InputError: Several ranks were started and Horovod is not installed or cannot join them.
     """
     size = max(int(os.environ.get(name, "1")) for name in _LAUNCHER_SIZES)
-    return HorovodCommunicator(size) if size > 1 else Communicator()
+    return HorovodCommunicator(size, wire_dtype) if size > 1 else Communicator()

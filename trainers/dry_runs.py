@@ -31,7 +31,7 @@ def time_steps(
         InputError: The model is not trained by steps.
     """
     with precision(config.trainer.mixed_precision):
-        model = build_model(config, data)
+        model = build_model(config, data, communicator)
     if isinstance(model, ClosedForm):
         raise InputError(
             "--mode=benchmark times training steps",

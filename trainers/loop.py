@@ -14,7 +14,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
 from models.recommender import Recommender
-from trainers.agreement import StoppedError, any_rank, share_failure, share_state
+from trainers.agreement import StoppedError, any_rank, share_failure
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
@@ -27,8 +27,8 @@ from trainers.steps import Call, Steps
 class Trainer:
     """Trains one model on one dataset, from the newest checkpoint if there is one.
 
-    How a run starts, in this order: build the optimizers and slots, then rank 0 restores, then
-    the others take its values.
+    How a run starts, in this order: read where it stands, build the optimizers and slots, restore,
+    and take what all ranks have alike from rank 0.
 
     Args:
         config: The resolved config.
@@ -52,9 +52,11 @@ class Trainer:
         self._data = data
         self._model = model
         self._communicator = communicator
-        self.steps = Steps(self._config, data, model, communicator)
-        self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints)
-        self.state = self._restore()
+        self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints, communicator)
+        self.state = self._checkpoints.newest()
+        self.steps = Steps(self._config, data, model, communicator, self.state)
+        self._checkpoints.restore(model, self.state)
+        communicator.broadcast(_same_on_all_ranks(model))
         self._saved = replace(self.state)
         silent = communicator.rank > 0
         self.reporter = Reporter(model_dir, self.steps.total, silent)
@@ -64,17 +66,6 @@ class Trainer:
         self._profiler = profiler or Profiler(model_dir, None)
         self._last_save = time.monotonic()
         self._asked_to_stop = False
-
-    def _restore(self) -> TrainState:
-        state, error = TrainState(), None
-        if self._communicator.rank == 0:
-            try:
-                state = self._checkpoints.restore(self._model, self._communicator.size)
-            except InputError as found:
-                error = found
-        share_failure(error, self._communicator)
-        self._communicator.broadcast([*self._model.variables, *self._model.optimizer.variables])
-        return share_state(state, self._communicator)
 
     def _make_evaluator(self, config: RunConfig) -> Evaluator | None:
         held_out = evaluated_splits(self._data)
@@ -93,8 +84,10 @@ class Trainer:
     def rows_trained(self) -> int:
         """Rows of all steps so far, over all ranks."""
         reading = self.steps.reading
-        shards = [self._data.split(reading.view, split) for split in reading.splits]
-        return round(sum(s.rows for s in shards) * self.state.step / self.steps.per_epoch)
+        rows = sum(self._data.split(reading.view, split).rows for split in reading.splits)
+        streams = self.state.streams
+        done = sum(streams.positions) / streams.length / len(streams.positions) if streams else 0.0
+        return round(rows * (self.state.epoch + done))
 
     def train(self) -> TrainState:
         """Trains to the last epoch, or until validation stops improving.
@@ -113,24 +106,22 @@ class Trainer:
         if self._evaluator is None or not self.state.best_step:  # no finite value to choose by
             self.state.best_step = self.state.step
         self._save()
-        if self._communicator.rank == 0:
-            is_chosen = self._evaluator is not None and math.isfinite(self.state.best_value)
-            reason = f"validation {self._monitor}" if is_chosen else "last epoch"
-            self._checkpoints.mark_best(self.state.best_step, reason)
+        is_chosen = self._evaluator is not None and math.isfinite(self.state.best_value)
+        reason = f"validation {self._monitor}" if is_chosen else "last epoch"
+        self._checkpoints.mark_best(self.state.best_step, reason)
         self.reporter.close()
         return self.state
 
     def _train_epoch(self) -> None:
         state = self.state
-        for call in self.steps.epoch(state.epoch, state.batch):
+        for call in self.steps.epoch(state.epoch, state.streams):
             self._count(call)
             if any_rank(self._asked_to_stop, self._communicator):
                 self._save()
-                self._communicator.barrier()  # or a rank that ends stops the one that saves
                 raise StoppedError
             if self._checkpoint_is_due(call.count):
                 self._save()
-        state.epoch, state.batch = state.epoch + 1, 0
+        state.epoch, state.streams = state.epoch + 1, None
         if self._evaluator and self._evaluation_is_due():
             self._evaluate(self._evaluator)
 
@@ -139,7 +130,8 @@ class Trainer:
         state = self.state
         share_failure(self._not_finite(call), self._communicator)
         state.step += call.count
-        state.batch += call.count
+        streams = state.streams or self.steps.new_streams()
+        state.streams = streams.after(call.count, self._communicator.size)
         state.seconds += call.seconds
         scalars = {n if "/" in n else f"loss/{n}": value for n, value in call.means.items()}
         if call.is_traced:
@@ -190,10 +182,17 @@ class Trainer:
 
     def _save(self) -> None:
         # Writing the same step again would replace a good checkpoint for nothing.
-        if self._communicator.rank == 0 and self.state != self._saved:
+        if self.state != self._saved:
             self._checkpoints.save(self._model, self.state)
             self._saved = replace(self.state)
         self._last_save = time.monotonic()
 
     def _ask_to_stop(self) -> None:
         self._asked_to_stop = True
+
+
+def _same_on_all_ranks(model: Recommender) -> list[tf.Variable]:
+    """Returns the variables of a model that every rank holds whole, optimizer slots included."""
+    sharded = [stack for stack in model.tables.stacks if stack.shards > 1]
+    parts = {id(v) for stack in sharded for v in (stack.variable, *stack.slots.values())}
+    return [v for v in [*model.variables, *model.optimizer.variables] if id(v) not in parts]

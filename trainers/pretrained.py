@@ -17,7 +17,7 @@ def adopt_pretrained(model: Recommender, config: RunConfig, data: PreparedDatase
             validation split that this one chooses by.
     """
     for name, folder in model.pretrained_runs().items():
-        trained = load_run(folder)
+        trained = load_run(folder, None, model.tables.communicator)
         if schema_sha256(trained.data) != schema_sha256(data):
             raise InputError(
                 f"The pretrained {name} must come from the same dataset",

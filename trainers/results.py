@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import tensorflow as tf
 
 from configs.runs import TrainedRun
@@ -53,7 +52,7 @@ def final_results(
         "best_reachable": {k: v for k, v in best.items() if k in ours.metrics},
         "protocol": ours.cards,
         "slices": json_values(ours.slices),
-        "parameters": sum(int(np.prod(w.shape)) for w in run.model.parameters()),
+        "parameters": run.model.parameter_count(),
         "timings": {**timings, "evaluation_seconds": seconds},
         "machine": f"{platform.machine()}, {platform.system()}, TensorFlow {tf.__version__}",
     }

@@ -47,6 +47,7 @@ from trainers.closed_form import solve
 from trainers.distributed import make_communicator
 from trainers.dry_runs import print_plan, time_steps
 from trainers.loop import Trainer
+from trainers.placements import placement_table
 from trainers.precision import precision
 from trainers.pretrained import adopt_pretrained
 from trainers.profiling import Profiler, parse_profile_steps
@@ -123,7 +124,7 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
     _open_on_rank_0(model_dir, config, data, communicator)
     with precision(config.trainer.mixed_precision):
-        model = build_model(config, data)
+        model = build_model(config, data, communicator)
     if not any((model_dir / CHECKPOINTS).glob("step-*")):  # which hold all that was adopted
         adopt_pretrained(model, config, data)
         if config.trainer.warm_start:
@@ -131,6 +132,8 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     text = json.dumps(config_to_json(config), indent=2)
     if communicator.rank == 0:
         print(text, file=sys.stderr)
+        if communicator.size > 1:
+            print(placement_table(model), file=sys.stderr)
     if isinstance(model, ClosedForm):
         state, rows = solve(config, data, model, model_dir, communicator), 0
     else:
@@ -156,7 +159,7 @@ def evaluate(
     communicator: Communicator,
 ) -> None:
     """Evaluates a trained run on test, prints the table and writes `metrics.json`."""
-    run = load_run(model_dir, _DATA_DIR.value)
+    run = load_run(model_dir, _DATA_DIR.value, communicator)
     run = replace(run, config=replace(run.config, evaluation=settings))
     results = final_results(run, timings, communicator)
     if communicator.rank == 0:
@@ -213,17 +216,16 @@ def main(argv: list[str]) -> None:
             data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
             print_plan(resolve_config(), data, _RANKS.value, _MEMORY.value)
             return
-        communicator = make_communicator()
+        if _MODE.value == "evaluate":
+            evaluate_again(_required(_MODEL_DIR.value, "--model_dir"), make_communicator())
+            return
+        config = resolve_config()
+        communicator = make_communicator(config.trainer.wire_dtype)
         if _MODE.value == "benchmark":
             data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
-            folder, steps = _MODEL_DIR.value, _BENCHMARK_STEPS.value
-            time_steps(resolve_config(), data, steps, folder, communicator)
-            return
-        model_dir = _required(_MODEL_DIR.value, "--model_dir")
-        if _MODE.value == "evaluate":
-            evaluate_again(model_dir, communicator)
+            time_steps(config, data, _BENCHMARK_STEPS.value, _MODEL_DIR.value, communicator)
         else:
-            train(resolve_config(), model_dir, communicator)
+            train(config, _required(_MODEL_DIR.value, "--model_dir"), communicator)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ import tensorflow as tf
 
 from configs.base import TrainerConfig
 from data.dataset import PreparedDataset
-from data.pipeline import Batch, Transform, make_dataset
+from data.pipeline import Batch, Transform, empty_like, make_dataset
 from data.reading import steps_per_epoch
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
+from trainers.checkpoints import TrainState
 from trainers.schedules import make_dense_optimizer, make_table_schedule
+from trainers.streams import Streams
 
 _PYTHON_SHARE = 0.02  # most of a run's time that may pass outside the steps
 _CALL_SECONDS = 0.001  # what entering the graph and reading its results cost, about
@@ -53,10 +56,11 @@ class Steps:
         data: The prepared dataset.
         model: Freshly built.
         communicator: Other processes.
+        state: Where the run goes on; by default at its beginning.
 
     Attributes:
         reading: How the batches are read.
-        per_epoch: Steps of an epoch.
+        per_epoch: Steps of a whole epoch.
         total: Steps of the run.
         table_schedule: Learning rate of the tables.
         per_call: Steps of a call; 0 as long as it is not chosen.
@@ -68,18 +72,18 @@ class Steps:
         data: PreparedDataset,
         model: Recommender,
         communicator: Communicator,
+        state: TrainState | None = None,
     ) -> None:
         self._config, self._data, self._model = config, data, model
         self._communicator = communicator
         self.reading = model.reading(config.fit_on, config.batch_size)
         self._transforms: list[Transform] = model.transforms(data, config.fit_on, True)
         self.per_epoch = steps_per_epoch(data, self.reading, communicator.size)
-        self.total = self.per_epoch * config.epochs
+        self.total = self._steps_of_run(state or TrainState())
         optimizer = make_dense_optimizer(config, self.total)
         self.table_schedule = make_table_schedule(config, self.total)
         options = StepOptions(
             table_rate=lambda: self.table_schedule(optimizer.iterations),
-            communicator=communicator,
             xla=config.xla,
             parts=config.accumulate,
         )
@@ -87,9 +91,9 @@ class Steps:
         self._take_steps, self._take_step = tf.function(self._steps), tf.function(self._step)
         self._names: list[str] = []
         self._calls = 0
-        # One iterator for the whole run, and the epoch and batch that it stands at.
+        # One iterator for the whole run, and the epoch and streams that it stands at.
         self._batches: Iterator[Batch] = iter(())
-        self._next: tuple[int, int] | None = None
+        self._next: tuple[int, Streams] | None = None
         self.per_call = config.steps_per_call
 
     @property
@@ -98,38 +102,74 @@ class Steps:
         assert self._model.training_step is not None
         return self._model.training_step
 
-    def batches(self, epoch: int, start: int = 0) -> tf.data.Dataset:
-        """Returns the batches of the run, from the one numbered `start` of an epoch to the end."""
-        return make_dataset(
-            self._data,
-            self.reading,
-            self._transforms,
-            seed=self._config.seed,
-            epoch=epoch,
-            epochs=max(1, self._config.epochs - epoch),
-            start=start,
-            rank=self._communicator.rank,
-            ranks=self._communicator.size,
+    def _steps_of_run(self, state: TrainState) -> int:
+        left = self._config.epochs - state.epoch
+        if state.streams is None:
+            return state.step + left * self.per_epoch
+        return (
+            state.step
+            + state.streams.left(self._communicator.size)
+            + max(left - 1, 0) * (self.per_epoch)
         )
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Call]:
-        """Takes the steps of an epoch, from batch `start`; yields after each call."""
-        if self._next != (epoch, start):
-            self._batches, self._next = iter(self.batches(epoch, start)), (epoch, start)
-        done = start
-        while done < self.per_epoch:
-            call = self._call(min(self.per_call or 1, self.per_epoch - done))
-            done += call.count
-            self._next = self._position(epoch, done)
-            left = time.perf_counter()
-            yield call
-            self._choose_steps_per_call(call, time.perf_counter() - left)
+    def new_streams(self) -> Streams:
+        """Returns the streams of an epoch that begins now."""
+        return Streams.new(self.per_epoch, self._communicator.size)
 
-    def _position(self, epoch: int, done: int) -> tuple[int, int] | None:
-        """Returns the epoch and batch that come next; None where the iterator is at its end."""
-        if done < self.per_epoch:
-            return epoch, done
-        return (epoch + 1, 0) if epoch + 1 < self._config.epochs else None
+    def batches(self, epoch: int, streams: Streams | None = None) -> tf.data.Dataset:
+        """Returns the batches of the run, from where an epoch's streams stand to the end."""
+        streams = streams or self.new_streams()
+        ranks = len(streams.positions)
+        left = max(1, self._config.epochs - epoch)
+        if ranks == self._communicator.size:
+            rank = self._communicator.rank
+            return self._read(epoch, rank, ranks, start=streams.positions[rank], epochs=left)
+        batches = self._rest(epoch, streams)
+        if left > 1:
+            communicator = self._communicator
+            batches = batches.concatenate(
+                self._read(epoch + 1, communicator.rank, communicator.size, epochs=left - 1)
+            )
+        return batches
+
+    def _read(self, epoch: int, rank: int, ranks: int, **which: int) -> tf.data.Dataset:
+        data, reading, seed = self._data, self.reading, self._config.seed
+        where = {"seed": seed, "epoch": epoch, "rank": rank, "ranks": ranks, **which}
+        return make_dataset(data, reading, self._transforms, **where)
+
+    def _rest(self, epoch: int, streams: Streams) -> tf.data.Dataset:
+        """Returns the rest of an epoch that another number of ranks began."""
+        rank, size, ranks = self._communicator.rank, self._communicator.size, len(streams.positions)
+        parts = [
+            self._read(epoch, stream, ranks, start=streams.positions[stream])
+            for stream in streams.of(rank, size)
+        ]
+        # Batches of rows that count for nothing, for all ranks take the same number of steps.
+        nothing = self._read(epoch, 0, ranks).take(1).map(empty_like).repeat()
+        return functools.reduce(tf.data.Dataset.concatenate, [*parts, nothing]).take(
+            streams.left(size)
+        )
+
+    def epoch(self, epoch: int, streams: Streams | None = None) -> Iterator[Call]:
+        """Takes the steps of an epoch, from where its streams stand; yields after each call."""
+        streams = streams or self.new_streams()
+        if self._next != (epoch, streams):
+            self._batches = iter(self.batches(epoch, streams))
+        left = streams.left(self._communicator.size)
+        while left:
+            call = self._call(min(self.per_call or 1, left))
+            left -= call.count
+            streams = streams.after(call.count, self._communicator.size)
+            self._next = self._position(epoch, streams, left)
+            began = time.perf_counter()
+            yield call
+            self._choose_steps_per_call(call, time.perf_counter() - began)
+
+    def _position(self, epoch: int, streams: Streams, left: int) -> tuple[int, Streams] | None:
+        """Returns where the iterator stands; None at its end."""
+        if left:
+            return epoch, streams
+        return (epoch + 1, self.new_streams()) if epoch + 1 < self._config.epochs else None
 
     def _call(self, count: int) -> Call:
         started = time.perf_counter()

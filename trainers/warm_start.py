@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 from configs.base import RunConfig
@@ -12,7 +11,7 @@ from data.errors import InputError
 from data.schema import Feature
 from models.closed_form import ClosedForm
 from models.recommender import Recommender
-from models.saving import load_weights
+from models.saving import TABLES
 from models.table_transfer import transfer_rows
 
 
@@ -34,7 +33,7 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
         InputError: No such run, one of another model, or a dataset whose vocabularies do not begin
             with those of the run's.
     """
-    run = load_run(Path(config.trainer.warm_start))
+    run = load_run(Path(config.trainer.warm_start), None, model.tables.communicator)
     if run.config.model_name != config.model_name or isinstance(model, ClosedForm):
         raise InputError(
             "A warm start needs a run of the same model, trained in steps",
@@ -42,13 +41,13 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
             where=run.folder,
         )
     known = _known_ids(run, data)
-    run.model.tables.build_slots()
-    load_weights(run.model, best_checkpoint(run.folder))
     model.tables.build_slots()
-    copied = transfer_rows(run.model.tables, model.tables, known)
+    old, new = run.model.tables.configs, model.tables.configs
+    copied = transfer_rows(best_checkpoint(run.folder) / TABLES, old, model.tables, known)
+    model.tables.updates.assign(run.model.tables.updates)
     _assign_dense(run, model)
-    new = {name: stack.rows_of(name) for stack in model.tables.stacks for name in stack.offsets}
-    grown = ", ".join(f"{n} +{new[n] - copied[n]:,}" for n in copied if new[n] > copied[n])
+    added = {name: new[name].rows - rows for name, rows in copied.items()}
+    grown = ", ".join(f"{name} +{rows:,}" for name, rows in added.items() if rows)
     return (
         f"warm start from {run.folder}: {sum(copied.values()):,} rows of {len(copied)} tables; "
         f"new rows: {grown or 'none'}"
@@ -64,9 +63,9 @@ def _known_ids(run: TrainedRun, data: PreparedDataset) -> dict[str, int]:
             continue
         _check_goes_on(feature, run, data)
         known[feature.name] = run.data.schema.cardinality(feature.name)
-    tables = itertools.chain.from_iterable(stack.offsets for stack in run.model.tables.stacks)
     # Tables are called after a feature, or PART/FEATURE.
-    return {t: known[name] for t in tables if (name := t.rpartition("/")[2]) in known}
+    named = {table: table.rpartition("/")[2] for table in run.model.tables.configs}
+    return {table: known[name] for table, name in named.items() if name in known}
 
 
 def _check_goes_on(feature: Feature, run: TrainedRun, data: PreparedDataset) -> None:

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.communicator import Communicator
 from models.row_update import round_stochastically
 from models.table_optimizers import TABLE_OPTIMIZERS
-from models.table_stack import table_storage
+from models.table_storage import table_storage
 from models.tables import EmbeddingTables, Part, TableConfig
 
 ROWS, WIDTH, RATE = 40, 8, 0.01
@@ -26,7 +25,7 @@ def make(optimizer: str, dtype: str) -> EmbeddingTables:
 def step(tables: EmbeddingTables, ids: np.ndarray, gradient: np.ndarray) -> None:
     found = tables.find({"item": tf.constant(ids, tf.int32)})
     of_rows = dict.fromkeys(found.rows, tf.constant(gradient, tf.float32))
-    tables.apply_gradients(found, of_rows, tf.constant(RATE), Communicator())
+    tables.apply_gradients(found, of_rows, tf.constant(RATE))
 
 
 def test_rounding_goes_to_a_neighbour_and_is_right_on_average() -> None:

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from data.errors import InputError
-from models.communicator import Communicator
 from models.table_optimizers import TABLE_OPTIMIZERS
 from models.tables import Bag, EmbeddingTables, Part, TableConfig
 
@@ -62,7 +61,7 @@ def step(
         vectors = tables.expand(rows, found.places)
         loss = sum(tf.reduce_sum(vectors[name] * gradients[name]) for name in ids)
     of_rows = {k: tf.convert_to_tensor(v) for k, v in tape.gradient(loss, rows).items()}
-    tables.apply_gradients(found, of_rows, tf.constant(RATE), Communicator())
+    tables.apply_gradients(found, of_rows, tf.constant(RATE))
 
 
 @pytest.mark.parametrize("optimizer", sorted(TABLE_OPTIMIZERS))
@@ -144,12 +143,23 @@ def test_a_bag_sums_weighted_vectors_and_hands_its_gradient_to_the_rows() -> Non
         np.testing.assert_allclose(sums, expected, rtol=1e-6)
         upstream = np.arange(12, dtype=np.float32).reshape(3, 4)
         of_rows = both.add_bag_gradients(found, {}, {"bag": tf.constant(upstream)})
-        both.apply_gradients(found, of_rows, tf.constant(RATE), Communicator())
+        both.apply_gradients(found, of_rows, tf.constant(RATE))
         moved = before.copy()
         moved[3] -= RATE * 1.5 * upstream[0]
         moved[5] -= RATE * 2 * upstream[0]
         moved[7] -= RATE * 3 * upstream[1]
         np.testing.assert_allclose(both.rows("item"), moved, rtol=1e-5, atol=1e-6)
+
+
+def test_bags_without_any_id_have_sums_of_zero_and_no_gradients() -> None:
+    tables = make("adam")
+    before = tables.rows("item").numpy()
+    found = tables.find({"item": Bag(tf.zeros([3, 2], tf.int32))})
+    rows = tables.gather_rows(found)
+    np.testing.assert_array_equal(tables.sum_bags(rows, found)["item"], np.zeros((3, 4)))
+    of_rows = tables.add_bag_gradients(found, {}, {"item": tf.ones([3, 4])})
+    tables.apply_gradients(found, of_rows, tf.constant(RATE))
+    np.testing.assert_array_equal(tables.rows("item"), before)
 
 
 def test_tables_of_unlike_rates_take_steps_of_their_own() -> None:

@@ -153,6 +153,18 @@ def test_bfloat16_tables_take_half_and_their_slots_as_much(wide_data: PreparedDa
     assert page.dtype == "bfloat16"
 
 
+def test_sharded_tables_are_dealt_to_the_ranks(wide_data: PreparedDataset) -> None:
+    config = dlrm("model.table_optimizer=adam")  # 732 MiB with slots, which auto shards
+    (whole,) = make_plan(config, wide_data, 1).tables
+    plan = make_plan(config, wide_data, 3)
+    (part,) = plan.tables
+    assert (part.rows, part.shards) == (whole.rows, 3)
+    assert part.values == pytest.approx(whole.values / 3, rel=1e-5)
+    assert part.slots == pytest.approx(whole.slots / 3, rel=1e-5)
+    assert f"{part.rows:,} x 64 float32, 1/3" in plan.table()
+    assert "trainer.placement=sharded" not in {saving.knob for saving in plan.savings}
+
+
 def test_nothing_is_allocated(tmp_path: Path) -> None:
     data = hashed_clicks(tmp_path / "data", 2_000_000_000)
     before = resident_bytes()
@@ -162,7 +174,8 @@ def test_nothing_is_allocated(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_does_not_fit_is_refused_with_what_helps(wide_data: PreparedDataset) -> None:
-    plan = make_plan(dlrm("model.table_optimizer=adam"), wide_data, 2)
+    whole = dlrm("model.table_optimizer=adam", "trainer.placement=replicated")
+    plan = make_plan(whole, wide_data, 2)
     check_fits(plan, plan.total_bytes)
     with pytest.raises(InputError) as refused:
         check_fits(plan, plan.total_bytes - 2**30)
@@ -174,6 +187,7 @@ def test_a_plan_that_does_not_fit_is_refused_with_what_helps(wide_data: Prepared
         "trainer.table_dtype=bfloat16 saves 0.24 GiB",
         "model.dim=32 saves 0.72 GiB",
         "--ranks=1 saves",
+        "trainer.placement=sharded saves 0.72 GiB",
     ):
         assert saved in message
     with pytest.raises(InputError, match="must fit"):

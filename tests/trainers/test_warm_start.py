@@ -22,6 +22,7 @@ from data.pipeline import make_dataset
 from data.reading import Reading
 from data.spec.parsing import parse_spec
 from models.communicator import Communicator
+from models.table_files import write_tables
 from models.table_transfer import transfer_rows
 from models.tables import EmbeddingTables, Part, TableConfig
 from tests.data.raw_files import says
@@ -157,7 +158,7 @@ def test_other_models_and_other_widths_are_refused(
         warm_start(build_model(config, data), config, data)
 
 
-def test_rows_after_the_vocabulary_stay_the_last_ones() -> None:
+def test_rows_after_the_vocabulary_stay_the_last_ones(tmp_path: Path) -> None:
     def tables(rows: int, seed: int) -> EmbeddingTables:
         other = TableConfig("other", 3, (Part("v", 2, 1.0),), "adam")
         item = TableConfig("item", rows, (Part("v", 2, 1.0),), "adam")
@@ -166,7 +167,8 @@ def test_rows_after_the_vocabulary_stay_the_last_ones() -> None:
         return made
 
     old, new, fresh = tables(6, 1), tables(9, 2), tables(9, 2)
-    assert transfer_rows(old, new, {"item": 5}) == {"other": 3, "item": 6}
+    write_tables(old, tmp_path)
+    assert transfer_rows(tmp_path, old.configs, new, {"item": 5}) == {"other": 3, "item": 6}
     rows = new.rows("item").numpy()
     np.testing.assert_array_equal(rows[:5], old.rows("item")[:5])
     np.testing.assert_array_equal(rows[5:8], fresh.rows("item")[5:8])

@@ -48,11 +48,13 @@ class TableMemory:
 
     Attributes:
         name: Name of the table.
-        rows: Its rows.
+        rows: Its rows, of all ranks.
         dim: Its width.
         dtype: Type of its values.
-        values: Bytes of its values.
-        slots: Bytes of its optimizer's slots.
+        values: Bytes of its values that a rank holds.
+        slots: Bytes of its optimizer's slots that a rank holds.
+        shards: In how many parts it is held.
+        reason: Why so.
     """
 
     name: str
@@ -61,6 +63,8 @@ class TableMemory:
     dtype: str
     values: int
     slots: int
+    shards: int = 1
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def make_plan(config: RunConfig, data: PreparedDataset, ranks: int = 1) -> Plan:
     plan = Plan(
         model=config.model_name,
         ranks=ranks,
-        tables=tuple(table for stack in stacks for table in _tables_of(stack)),
+        tables=tuple(table for stack in stacks for table in _tables_of(stack, traced.model)),
         dense=dense,
         dense_slots=dense_slots,
         step=step,
@@ -170,16 +174,17 @@ def available_bytes() -> int:
     return int(fields["MemAvailable"].split()[0]) * 1024
 
 
-def _tables_of(stack: TableStack) -> list[TableMemory]:
-    dtype = stack.dtype.name
+def _tables_of(stack: TableStack, model: Recommender) -> list[TableMemory]:
     return [
         TableMemory(
             table.name,
             table.rows,
             stack.dim,
-            dtype,
-            values=table.rows * stack.row_bytes,
-            slots=table.rows * stack.slot_row_bytes,
+            stack.dtype.name,
+            values=-(-table.rows // stack.shards) * stack.row_bytes,
+            slots=-(-table.rows // stack.shards) * stack.slot_row_bytes,
+            shards=stack.shards,
+            reason=model.tables.placements[table.name][1],
         )
         for table in stack.tables
     ]
@@ -195,7 +200,7 @@ def _dense_bytes(model: Recommender) -> tuple[int, int]:
 
 
 def _step_bytes(traced: Traced, filled: float) -> int:
-    largest = max((stack.variable.shape[0] for stack in traced.model.tables.stacks), default=1)
+    largest = max((stack.rows for stack in traced.model.tables.stacks), default=1)
     return round(_STEP_FACTOR * live_bytes(traced.graph, OpenSizes(filled, largest)))
 
 

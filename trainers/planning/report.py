@@ -15,7 +15,8 @@ def plan_table(plan: Plan) -> str:
     tables = sorted(plan.tables, key=lambda table: -(table.values + table.slots))
     lines = [f"{'MiB of each rank':<44} {'values':>12} {'slots':>12} {'together':>12}"]
     for table in tables[:_MOST_TABLES]:
-        name = f"table {table.name}, {table.rows:,} x {table.dim} {table.dtype}"
+        share = f", 1/{table.shards}" if table.shards > 1 else ""
+        name = f"table {table.name}, {table.rows:,} x {table.dim} {table.dtype}{share}"
         lines.append(_line(name, table.values, table.slots))
     others = tables[_MOST_TABLES:]
     if others:

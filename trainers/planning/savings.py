@@ -33,7 +33,13 @@ def savings(plan: Plan, config: RunConfig, stacks: Sequence[TableStack]) -> tupl
     found = [*_of_tables(config, stacks), *_of_step(plan, config)]
     total = [Saving(saving.knob, saving.bytes * plan.ranks) for saving in found]
     if plan.ranks > 1:
-        total.append(Saving(f"--ranks={plan.ranks - 1}", plan.rank_bytes))
+        whole, shared = (
+            sum(t.values + t.slots for t in plan.tables if (t.shards > 1) == is_sharded)
+            for is_sharded in (False, True)
+        )
+        # The rows of sharded tables would go to the ranks that are left.
+        total.append(Saving(f"--ranks={plan.ranks - 1}", plan.rank_bytes - shared))
+        total.append(Saving("trainer.placement=sharded", whole * (plan.ranks - 1)))
     useful = [saving for saving in total if saving.bytes >= _SMALLEST]
     return tuple(sorted(useful, key=lambda saving: -saving.bytes))
 
@@ -74,4 +80,4 @@ def _values(stack: TableStack) -> int:
 
 
 def _rows(stack: TableStack) -> int:
-    return sum(table.rows for table in stack.tables)
+    return int(stack.variable.shape[0])  # of a rank

@@ -20,7 +20,7 @@ from data.reading import Reading, steps_per_epoch
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from models.recommender import Recommender
-from models.table_stack import table_storage
+from models.table_storage import table_storage
 from models.training_step import StepOptions
 from trainers.precision import precision
 from trainers.schedules import make_dense_optimizer
@@ -59,6 +59,10 @@ class _PlannedWorld(Communicator):
         """Returns as many rows as all processes hold."""
         return tf.concat([tensor] * self.size, axis=0)
 
+    def all_to_all(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns as many rows as are sent, as if all ranks asked for the same."""
+        return tf.raw_ops.DeepCopy(x=tensor), splits
+
 
 def trace(config: RunConfig, data: PreparedDataset, ranks: int) -> Traced:
     """Builds a model and traces its step; nothing as large as a table is allocated.
@@ -67,9 +71,10 @@ def trace(config: RunConfig, data: PreparedDataset, ranks: int) -> Traced:
         InputError: The model is not trained by steps.
     """
     trainer = config.trainer
+    world = _PlannedWorld(ranks) if ranks > 1 else Communicator()
     storage = table_storage(draws=False)
     with precision(trainer.mixed_precision), tf.variable_creator_scope(_create), storage:
-        model = build_model(config, data)
+        model = build_model(config, data, world)
         if isinstance(model, ClosedForm):
             raise InputError(
                 "--plan is for models that are trained by steps",
@@ -80,8 +85,7 @@ def trace(config: RunConfig, data: PreparedDataset, ranks: int) -> Traced:
         transforms = model.transforms(data, trainer.fit_on, True)
         read = resident_bytes() - before
         steps = steps_per_epoch(data, reading, ranks) * trainer.epochs
-        world = _PlannedWorld(ranks) if ranks > 1 else Communicator()
-        options = StepOptions(communicator=world, xla=trainer.xla, parts=trainer.accumulate)
+        options = StepOptions(xla=trainer.xla, parts=trainer.accumulate)
         model.prepare_training(make_dense_optimizer(trainer, steps), options)
         batch = make_dataset(data, reading, transforms, ranks=ranks).element_spec
         graph = tf.function(model.train_step).get_concrete_function(batch).graph

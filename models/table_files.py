@@ -1,0 +1,200 @@
+"""Embedding tables in files: a folder a table, a file for each rank's rows of each of its parts.
+
+    TABLE/values-00000-of-00002.npy        rows 0, 2, 4, ...  (rows, D)
+    TABLE/accumulator-00001-of-00002.npy   rows 1, 3, 5, ... of an optimizer's slot
+
+Plain NumPy files, which ranks write side by side and which are read in pieces, by as many ranks as
+there are then. Tables are never copied whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import tensorflow as tf
+
+from data.errors import InputError
+from models.table_stack import TableStack
+from models.tables import EmbeddingTables
+
+VALUES = "values"
+_CHUNK_ROWS = 65_536
+_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.npy")
+
+# From a row number in the files to that in the table, for each of several.
+RowMap = Callable[[np.ndarray], np.ndarray]
+
+
+def write_tables(tables: EmbeddingTables, folder: Path) -> None:
+    """Writes the rows that this rank holds; of replicated tables rank 0 writes all."""
+    for stack in tables.stacks:
+        if stack.shards == 1 and tables.communicator.rank > 0:
+            continue
+        for table in stack.offsets:
+            of_table = folder / quote(table, safe="")
+            of_table.mkdir(parents=True, exist_ok=True)
+            start, count = stack.held(table)
+            for part, variable in _parts(stack).items():
+                name = f"{part}-{stack.shard:05d}-of-{stack.shards:05d}.npy"
+                _write(of_table / name, variable, start, count)
+
+
+def _parts(stack: TableStack) -> dict[str, tf.Variable]:
+    return {VALUES: stack.variable, **stack.slots}
+
+
+def _write(path: Path, variable: tf.Variable, start: int, count: int) -> None:
+    shape, dtype = (count, variable.shape[1]), variable.dtype.as_numpy_dtype
+    with path.open("wb") as file:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        np.lib.format.write_array_header_1_0(file, header)
+        for begin in range(start, start + count, _CHUNK_ROWS):
+            end = min(begin + _CHUNK_ROWS, start + count)
+            # By gather: to slice a variable that rows are written to, TensorFlow copies it whole.
+            file.write(tf.gather(variable, tf.range(begin, end)).numpy().tobytes())
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The files of one table.
+
+    Args:
+        folder: Where `write_tables` wrote.
+        table: Name of the table.
+
+    Raises:
+        InputError: There is no such table, or files are missing.
+    """
+
+    folder: Path
+    table: str
+
+    @property
+    def path(self) -> Path:
+        """Folder of the table."""
+        return self.folder / quote(self.table, safe="")
+
+    def parts(self) -> dict[str, list[Path]]:
+        """Returns the files of each part, in the order of their ranks."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted(self.path.glob("*.npy")):
+            match = _NAME.fullmatch(path.name)
+            if match:
+                found.setdefault(match[1], []).append(path)
+        for paths in found.values():
+            if len(paths) != _shards(paths[0]):
+                raise self._fault(f"{len(paths)} of {_shards(paths[0])} files")
+        if VALUES not in found:
+            raise self._fault(f"no files of the table '{self.table}'")
+        return found
+
+    def rows(self) -> int:
+        """Returns how many rows the table has."""
+        return sum(_open(path).shape[0] for path in self.parts()[VALUES])
+
+    def read(self, part: str, shard: int, shards: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields numbers of rows and their values, (rows, width), piece by piece.
+
+        Files are left out that hold no row whose number is `shard` modulo `shards`.
+        """
+        paths = self.parts()
+        if part not in paths:
+            raise self._fault(f"no '{part}' of the table '{self.table}'")
+        for rank, path in enumerate(paths[part]):
+            ranks = len(paths[part])
+            if (rank - shard) % gcd(ranks, shards):
+                continue
+            values = _open(path)
+            for begin in range(0, len(values), _CHUNK_ROWS):
+                piece = values[begin : begin + _CHUNK_ROWS]
+                yield rank + ranks * np.arange(begin, begin + len(piece)), piece
+
+    def _fault(self, received: str) -> InputError:
+        return InputError(
+            "A checkpoint must hold this model's tables",
+            received=received,
+            where=self.path,
+            action="Use the config and the dataset that the run was trained with",
+        )
+
+
+def _shards(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return int(match[3])
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        values = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "A checkpoint's files must be whole",
+            received=error,
+            where=path,
+            action="Delete that checkpoint to go on from the one before it",
+        ) from error
+    # NumPy's files know no bfloat16: to them it is two bytes.
+    return values.view(tf.bfloat16.as_numpy_dtype) if values.dtype.kind == "V" else values
+
+
+def read_tables(tables: EmbeddingTables, folder: Path) -> None:
+    """Sets the rows that this rank holds, and their slots where the tables have any.
+
+    Raises:
+        InputError: Files are missing, damaged, or those of other tables.
+    """
+    for stack in tables.stacks:
+        for table in stack.offsets:
+            files = TableFiles(folder, table)
+            if files.rows() != stack.rows_of(table):
+                raise InputError(
+                    f"The checkpoint's table '{table}' must have {stack.rows_of(table):,} rows",
+                    received=f"{files.rows():,}",
+                    where=files.path,
+                    action="Use the config and the dataset that the run was trained with",
+                )
+            read_table(files, stack, lambda rows: rows)
+
+
+def read_table(files: TableFiles, stack: TableStack, to: RowMap) -> None:
+    """Sets rows of one table of a stack.
+
+    Args:
+        files: Where they are.
+        stack: The stack.
+        to: The number that a row has in the stack's table.
+
+    Raises:
+        InputError: Files are missing or damaged, or rows of another width.
+    """
+    for part, variable in _parts(stack).items():
+        shards = stack.shards if stack.shards > 1 else 1
+        for rows, values in files.read(part, stack.shard, shards):
+            if values.shape[1] != variable.shape[1]:
+                raise InputError(
+                    f"The checkpoint's table '{files.table}' must be {variable.shape[1]} wide",
+                    received=f"{part} of {values.shape[1]}",
+                    where=files.path,
+                    action="Use the config that the run was trained with",
+                )
+            _scatter(variable, stack, files.table, to(rows), values)
+
+
+def _scatter(
+    variable: tf.Variable, stack: TableStack, table: str, rows: np.ndarray, values: np.ndarray
+) -> None:
+    mine = rows % stack.shards == stack.shard
+    places = (stack.offsets[table] + rows[mine]) // stack.shards
+    taken = tf.cast(tf.constant(values[mine]), variable.dtype)
+    variable.scatter_update(tf.IndexedSlices(taken, tf.constant(places)))
