@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a rank has sent and waited since it was last asked.
+
+    Attributes:
+        sent: Bytes sent to other ranks, of the values alone.
+        seconds: Time from calling collectives to their results, that of slower ranks included.
+    """
+
+    sent: float = 0.0
+    seconds: float = 0.0
 
 
 class Communicator:
@@ -49,3 +63,10 @@ class Communicator:
 
     def barrier(self) -> None:
         """Waits until every process is here."""
+
+    def take_traffic(self) -> Traffic:
+        """Returns what this process has sent and waited since the last call."""
+        return Traffic()
+
+    def checkpointed(self) -> None:
+        """Says that a checkpoint is on the disk: the number of processes may change here."""

@@ -119,13 +119,12 @@ class NCF(Recommender):
 
     def vectors(self, rows: Vectors, places: dict[str, tf.Tensor]) -> Vectors:
         """Returns the users' vectors (B, D), and what the logits need of the items (B, C, ...)."""
-        (table,) = rows.values()  # users and items are stacked
-        of_items = {name: tf.gather(v, places["item"]) for name, v in self._of_items(table).items()}
-        vectors = {"user": tf.gather(table, places["user"]), **of_items}
+        users, items = (rows[self.tables.key_of(name)] for name in ("user", "item"))
+        of_items = {name: tf.gather(v, places["item"]) for name, v in self._of_items(items).items()}
+        vectors = {"user": tf.gather(users, places["user"]), **of_items}
         if self.config.gmf_l2 or self.config.mlp_l2:
-            norms = self._weighted_norms(table)  # (N,)
-            vectors["norm"] = tf.gather(norms, places["user"])[:, None]
-            vectors["norm"] += tf.gather(norms, places["item"])
+            vectors["norm"] = tf.gather(self._weighted_norms(users), places["user"])[:, None]
+            vectors["norm"] += tf.gather(self._weighted_norms(items), places["item"])
         return vectors
 
     def loss_from_vectors(self, batch: Batch, vectors: Vectors, training: bool) -> Losses:

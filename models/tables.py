@@ -187,12 +187,12 @@ class EmbeddingTables(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """Deals the vectors of `gather_rows` out to the features: what `gather` returns."""
         return {
-            name: tf.gather(vectors[self._key_of(name)], place) for name, place in places.items()
+            name: tf.gather(vectors[self.key_of(name)], place) for name, place in places.items()
         }
 
     def sum_bags(self, vectors: Mapping[str, tf.Tensor], found: Found) -> dict[str, tf.Tensor]:
         """Returns the sums of the bags, (B, D), from the vectors of `gather_rows`."""
-        return {n: matrix.sums(vectors[self._key_of(n)]) for n, matrix in found.bags.items()}
+        return {n: matrix.sums(vectors[self.key_of(n)]) for n, matrix in found.bags.items()}
 
     def add_bag_gradients(
         self,
@@ -203,7 +203,7 @@ class EmbeddingTables(tf.Module):
         """Returns gradients of the rows by stack, those through bags (B, D) included."""
         total = dict(row_gradients)
         for name, matrix in found.bags.items():
-            key = self._key_of(name)
+            key = self.key_of(name)
             through = matrix.gradients(bag_gradients[name])
             total[key] = total[key] + through if key in total else through
         return total
@@ -240,9 +240,10 @@ class EmbeddingTables(tf.Module):
 
     def stacks_of(self, features: Iterable[str]) -> set[str]:
         """Returns the keys of the stacks that hold the features' tables."""
-        return {self._key_of(name) for name in features}
+        return {self.key_of(name) for name in features}
 
-    def _key_of(self, feature: str) -> str:
+    def key_of(self, feature: str) -> str:
+        """Returns the key of the stack that holds a feature's table."""
         return self._stack_of(self._features[feature]).key
 
     def _stack_of(self, table: str) -> TableStack:

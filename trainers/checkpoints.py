@@ -95,6 +95,7 @@ class Checkpoints:
         self._communicator.barrier()
         if self._communicator.rank == 0:
             self._remove_old(state.best_step)
+        self._communicator.checkpointed()
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[Path]:

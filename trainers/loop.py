@@ -18,6 +18,7 @@ from trainers.agreement import StoppedError, any_rank, share_failure
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
+from trainers.rank_report import of_ranks
 from trainers.reporting import Reporter
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_sigterm
@@ -137,6 +138,8 @@ class Trainer:
         if call.is_traced:
             examples = call.rows * self._communicator.size * self._model.examples_per_row
             scalars["throughput/examples_per_second"] = examples / call.seconds
+        if self._communicator.size > 1:
+            scalars.update(of_ranks(call, self._model.examples_per_row, self._communicator))
         scalars["learning_rate/dense"] = float(self._model.optimizer.learning_rate)
         table_rate = self.steps.table_schedule(tf.constant(state.step))
         scalars["learning_rate/tables"] = float(table_rate)

@@ -44,7 +44,7 @@ from models.communicator import Communicator
 from trainers.agreement import OtherRankError, StoppedError, share_failure
 from trainers.allocator import keep_freed_memory
 from trainers.closed_form import solve
-from trainers.distributed import make_communicator
+from trainers.distributed import make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
 from trainers.loop import Trainer
 from trainers.placements import placement_table
@@ -52,7 +52,7 @@ from trainers.precision import precision
 from trainers.pretrained import adopt_pretrained
 from trainers.profiling import Profiler, parse_profile_steps
 from trainers.results import final_results, results_table, write_results
-from trainers.run_folder import open_run_folder
+from trainers.run_folder import open_run_folder, unlock_run_folder
 from trainers.warm_start import warm_start
 
 EXIT_BAD_INPUT = 2
@@ -191,6 +191,8 @@ def _open_on_rank_0(
     model_dir: Path, config: RunConfig, data: PreparedDataset, communicator: Communicator
 ) -> None:
     error = None
+    unlock_run_folder()  # of an attempt before, in which this process was perhaps rank 0
+    communicator.barrier()
     if communicator.rank == 0:
         try:
             open_run_folder(model_dir, config, data, _OVERWRITE.value)
@@ -220,12 +222,14 @@ def main(argv: list[str]) -> None:
             evaluate_again(_required(_MODEL_DIR.value, "--model_dir"), make_communicator())
             return
         config = resolve_config()
-        communicator = make_communicator(config.trainer.wire_dtype)
+        wire = config.trainer.wire_dtype
         if _MODE.value == "benchmark":
             data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
-            time_steps(config, data, _BENCHMARK_STEPS.value, _MODEL_DIR.value, communicator)
+            folder, steps = _MODEL_DIR.value, _BENCHMARK_STEPS.value
+            time_steps(config, data, steps, folder, make_communicator(wire))
         else:
-            train(config, _required(_MODEL_DIR.value, "--model_dir"), communicator)
+            model_dir = _required(_MODEL_DIR.value, "--model_dir")
+            with_ranks(lambda communicator: train(config, model_dir, communicator), wire)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

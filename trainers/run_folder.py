@@ -19,6 +19,7 @@ from data.errors import InputError
 from trainers.results import METRICS_FILE
 
 LOCK_FILE = ".lock"
+_LOCKS: list[int] = []  # descriptors that hold them
 _PACKAGES = ("tensorflow", "tf-keras", "numpy")
 
 
@@ -27,8 +28,9 @@ def open_run_folder(
 ) -> dict[str, Any]:
     """Writes `config.json` into a new run folder, or checks that of a run to go on with.
 
-    The folder stays locked until this process ends. `overwrite` deletes a run that cannot be gone
-    on with; one that can is never deleted, so that the same command goes on where it stopped.
+    The folder stays locked until this process ends, or `unlock_run_folder`. `overwrite` deletes a
+    run that cannot be gone on with; one that can is never deleted, so that the same command goes
+    on where it stopped.
 
     Returns:
         The content of `config.json`.
@@ -83,6 +85,13 @@ def _lock(model_dir: Path) -> None:
             where=model_dir,
             action="Wait for it, or choose another --model_dir",
         ) from error
+    _LOCKS.append(descriptor)
+
+
+def unlock_run_folder() -> None:
+    """Lets another process train in the folders that this one has opened."""
+    while _LOCKS:
+        os.close(_LOCKS.pop())
 
 
 def _empty(model_dir: Path) -> None:

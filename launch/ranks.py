@@ -1,0 +1,120 @@
+"""Starts a program on several ranks by horovodrun, and tells at the end which one failed and why.
+
+  launch/ranks.py OPTION_OF_HOROVODRUN... -- [-m MODULE] FLAG...
+
+Called by local.sh, ssh.sh and elastic.sh, which say how. Needs nothing but Python and Horovod.
+
+Every rank's output is shown as it comes, and kept in a folder. Where the program fails, the last
+lines of the rank that failed first come after everything else, and its exit code is returned.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_FIRST_FAILED = re.compile(r"Process name: (\S+)\s+Exit code: (-?\d+)", re.MULTILINE)
+_EXITED = re.compile(r"^Process (\d+) exit with status code (-?\d+)\.", re.MULTILINE)
+_OF_RANK = re.compile(r"\[\d+\]<|Process \d+ exit ")
+_PREFIX = re.compile(r"^\[\d+\]<\w+>:")
+_TOLD_LINES = 12
+_NOISE = ("I0000", "WARNING: All log messages", "E0000", "W0000")
+
+
+def horovodrun(options: list[str], logs: Path) -> list[str]:
+    """Returns horovodrun's command with some options, up to the program's own."""
+    command = [sys.executable, str(Path(sys.executable).with_name("horovodrun")), "--gloo"]
+    command += ["--output-filename", str(logs)]
+    command += ["--stall-check-warning-time-seconds", os.environ.get("STALL_WARNING", "30")]
+    command += ["--stall-check-shutdown-time-seconds", os.environ.get("STALL_SHUTDOWN", "120")]
+    command += ["--gloo-timeout-seconds", os.environ.get("GLOO_TIMEOUT", "30")]
+    if os.environ.get("TIMELINE"):
+        command += ["--timeline-filename", os.environ["TIMELINE"]]
+    for flag, variable in (
+        ("--network-interfaces", "NETWORK_INTERFACE"),
+        ("--ssh-port", "SSH_PORT"),
+        ("--ssh-identity-file", "SSH_IDENTITY_FILE"),
+    ):
+        if os.environ.get(variable):
+            command += [flag, os.environ[variable]]
+    return command + options
+
+
+def failure(output: str, logs: Path) -> tuple[str, int]:
+    """Returns which rank failed first and its last words, and its exit code.
+
+    Args:
+        output: What horovodrun itself printed.
+        logs: Folder with each rank's output.
+    """
+    first = _FIRST_FAILED.search(output) or _EXITED.search(output)
+    if first is None:
+        return "The ranks did not start or did not end well; see above.", 1
+    name, code = first[1], int(first[2])
+    folder = next((f for f in logs.glob("rank.*") if int(f.name[5:]) == _rank(name)), None)
+    words: list[str] = []
+    if folder is not None:
+        text = (folder / "stderr").read_text(encoding="utf-8", errors="replace")
+        said = [_PREFIX.sub("", line) for line in text.splitlines()]
+        words = [line for line in said if line.strip() and not line.startswith(_NOISE)]
+    killed = -code if code < 0 else code - 128
+    how = f"exit code {code}"
+    if killed in list(signal.Signals):
+        how = f"killed by {signal.Signals(killed).name}"
+    lines = [f"Rank {name} failed first ({how}), which ended all ranks. It last said:"]
+    lines += [f"  {line}" for line in words[-_TOLD_LINES:]] or ["  nothing"]
+    return "\n".join([*lines, f"Output of each rank: {logs}"]), code if code > 0 else 1
+
+
+def _rank(name: str) -> int:
+    digits = re.findall(r"\d+", name)
+    return int(digits[-1]) if digits else -1
+
+
+def run(command: list[str]) -> tuple[int, str]:
+    """Runs horovodrun; shows what it prints but for its own traceback. Returns code and output."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: process.send_signal(received))
+    kept: list[str] = []
+    in_traceback = False
+    assert process.stdout is not None
+    for line in process.stdout:
+        of_rank = _OF_RANK.match(line) is not None
+        in_traceback = not of_rank and (in_traceback or line.startswith("Traceback"))
+        if not line.startswith("["):
+            kept.append(line)
+        if not in_traceback and not _is_noise(line):
+            print(line, end="", flush=True)
+    return process.wait(), "".join(kept)
+
+
+def _is_noise(line: str) -> bool:
+    said = line.partition(":")[2] if line.startswith("[") else line
+    return said.startswith(_NOISE) or said.strip() == "Terminated"
+
+
+def main() -> None:
+    """Runs the ranks. Without `-m` the program is trainers.run."""
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, program = sys.argv[1:at], sys.argv[at + 1 :]
+    if program[:1] != ["-m"]:
+        program = ["-m", "trainers.run", *program]
+    logs = Path(os.environ.get("LOG_DIR") or tempfile.mkdtemp(prefix="ranks-"))
+    logs.mkdir(parents=True, exist_ok=True)
+    code, output = run([*horovodrun(options, logs), sys.executable, *program])
+    if code:
+        text, code = failure(output, logs)
+        print(f"\n{text}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
