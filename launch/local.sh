@@ -8,7 +8,7 @@
 # A rank gets a GPU where there are any, else its share of the processors. Environment:
 #   PYTHON           default: .venv/bin/python
 #   LOG_DIR          each rank's output; default: a new folder in /tmp
-#   STALL_WARNING    seconds after which a rank that others wait for is named (30)
+#   STALL_WARNING    seconds after which a rank that others wait for is named (15)
 #   STALL_SHUTDOWN   seconds after which that ends the run (120; 0: never)
 #   TIMELINE         file for Horovod's timeline, for chrome://tracing (docs/scaling.md)
 # How to tell that it works: the progress lines, on rank 0 only, come as on one rank; TensorBoard

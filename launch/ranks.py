@@ -30,7 +30,7 @@ def horovodrun(options: list[str], logs: Path) -> list[str]:
     """Returns horovodrun's command with some options, up to the program's own."""
     command = [sys.executable, str(Path(sys.executable).with_name("horovodrun")), "--gloo"]
     command += ["--output-filename", str(logs)]
-    command += ["--stall-check-warning-time-seconds", os.environ.get("STALL_WARNING", "30")]
+    command += ["--stall-check-warning-time-seconds", os.environ.get("STALL_WARNING", "15")]
     command += ["--stall-check-shutdown-time-seconds", os.environ.get("STALL_SHUTDOWN", "120")]
     command += ["--gloo-timeout-seconds", os.environ.get("GLOO_TIMEOUT", "30")]
     if os.environ.get("TIMELINE"):

@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).parents[1]
 LONGEST_FILES = (
     "tests/trainers/test_run.py",
     "tests/trainers/test_distributed.py",
+    "tests/launch/test_ranks.py",
     "tests/models/test_contract.py",
     "tests/docs/test_add_a_model.py",
     "tests/docs/test_your_data.py",

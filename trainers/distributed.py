@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -167,11 +168,17 @@ def with_ranks(work: Callable[[Communicator], None], wire_dtype: str = "float32"
         try:
             work(communicator)
         except tf.errors.OpError as error:
-            if "Horovod" not in error.message:
+            if not is_lost_rank(error):
                 raise
+            print("A rank is gone; going on with those that are left", file=sys.stderr)
             raise hvd.elastic.HorovodInternalError(error) from error
 
     hvd.elastic.run(attempt)(_on_disk(hvd))
+
+
+def is_lost_rank(error: tf.errors.OpError) -> bool:
+    """Returns whether a collective failed because another rank has ended or is out of reach."""
+    return "Horovod" in error.message
 
 
 def _on_disk(hvd: Any) -> Any:

@@ -23,6 +23,7 @@ from trainers.reporting import Reporter
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_sigterm
 from trainers.steps import Call, Steps
+from trainers.watchdog import Watchdog
 
 
 class Trainer:
@@ -65,6 +66,7 @@ class Trainer:
         if self._evaluator:
             self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
         self._profiler = profiler or Profiler(model_dir, None)
+        self._watchdog = Watchdog(model_dir, communicator)
         self._last_save = time.monotonic()
         self._asked_to_stop = False
 
@@ -99,7 +101,7 @@ class Trainer:
         """
         if self.state.step:
             self.reporter.line(f"Going on from step {self.state.step} of {self.steps.total}")
-        with on_sigterm(self._ask_to_stop), self._data.explained_reads():
+        with on_sigterm(self._ask_to_stop), self._data.explained_reads(), self._watchdog:
             self._profiler.after(self.state.step)
             while self.state.epoch < self._config.epochs and not self._stops_early():
                 self._train_epoch()
@@ -129,6 +131,7 @@ class Trainer:
     def _count(self, call: Call) -> None:
         """Takes note of some steps, and reports them."""
         state = self.state
+        self._watchdog.step(state.step + call.count)
         share_failure(self._not_finite(call), self._communicator)
         state.step += call.count
         streams = state.streams or self.steps.new_streams()

@@ -6,7 +6,7 @@
   python -m trainers.run --mode=evaluate --model_dir=RUN [--set=evaluation.ks=10,100]
   python -m trainers.run --mode=benchmark --model=dlrm --data_dir=DATA [--benchmark_steps=50]
   python -m trainers.run --plan --model=dlrm --data_dir=DATA [--ranks=4] [--memory_gib=64]
-  horovodrun -np 2 --gloo python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
+  launch/local.sh 2 --model=ncf --data_dir=DATA --model_dir=RUN
 
 Stopped or killed, the same command goes on from the newest checkpoint. Watch with
 `tensorboard --logdir=RUN`.
@@ -23,6 +23,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
@@ -44,7 +45,7 @@ from models.communicator import Communicator
 from trainers.agreement import OtherRankError, StoppedError, share_failure
 from trainers.allocator import keep_freed_memory
 from trainers.closed_form import solve
-from trainers.distributed import make_communicator, with_ranks
+from trainers.distributed import is_lost_rank, make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
 from trainers.loop import Trainer
 from trainers.placements import placement_table
@@ -56,6 +57,7 @@ from trainers.run_folder import open_run_folder, unlock_run_folder
 from trainers.warm_start import warm_start
 
 EXIT_BAD_INPUT = 2
+EXIT_LOST_RANK = 3
 EXIT_SIGTERM = 143
 
 _EVERYDAY = (
@@ -76,7 +78,7 @@ _MODE = flags.DEFINE_enum(
     "mode",
     "train",
     ["train", "evaluate", "benchmark"],
-    "What to do. benchmark: time some steps and say what limits them; nothing is trained.",
+    "What to do. benchmark: time steps and say what limits them; nothing is trained.",
 )
 _BENCHMARK_STEPS = flags.DEFINE_integer(
     "benchmark_steps", 50, "Steps that --mode=benchmark times.", lower_bound=1
@@ -142,10 +144,9 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
         trainer.reporter.config(text)
         state, rows = trainer.train(), trainer.rows_trained
     communicator.barrier()
-    examples = rows * model.examples_per_row
     timings = {
         "train_seconds": state.seconds,
-        "examples_per_second": examples / max(state.seconds, 1e-9),
+        "examples_per_second": rows * model.examples_per_row / max(state.seconds, 1e-9),
         "wall_seconds": time.perf_counter() - started,
         "steps": state.step,
     }
@@ -202,9 +203,9 @@ def _open_on_rank_0(
 
 
 def _required(value: str | None, flag: str) -> Path:
-    if not value:
-        raise InputError(f"{flag} must be given", action="See --help")
-    return Path(value)
+    if value:
+        return Path(value)
+    raise InputError(f"{flag} must be given", action="See --help")
 
 
 def main(argv: list[str]) -> None:
@@ -235,6 +236,11 @@ def main(argv: list[str]) -> None:
         sys.exit(EXIT_BAD_INPUT)
     except OtherRankError:
         sys.exit(EXIT_BAD_INPUT)
+    except tf.errors.OpError as error:
+        if not is_lost_rank(error):
+            raise
+        print("error: Another rank has ended or cannot be reached any more", file=sys.stderr)
+        sys.exit(EXIT_LOST_RANK)
     except StoppedError:
         print("Stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
         sys.exit(EXIT_SIGTERM)

@@ -1,0 +1,149 @@
+"""Ranks that die, freeze or refuse: all end within seconds, and the one at fault is named."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from data.dataset import PreparedDataset
+
+REPOSITORY = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.horovod,
+    pytest.mark.skipif(
+        importlib.util.find_spec("horovod") is None,
+        reason="Horovod is not installed: launch/build_horovod.sh",
+    ),
+]
+
+
+def run_flags(data: PreparedDataset, model_dir: Path, *more: str) -> list[str]:
+    flags = ["--model=ncf", "--recipe=tiny", f"--data_dir={data.folder}"]
+    flags += [f"--model_dir={model_dir}", "--set=trainer.patience=0", *more]
+    return [*flags, "--set=trainer.placement=sharded", "--set=trainer.checkpoint_steps=10"]
+
+
+@contextlib.contextmanager
+def started(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [f"launch/{command[0]}", *command[1:]],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHON": sys.executable, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_checkpoint(model_dir: Path, process: subprocess.Popen[str]) -> None:
+    while not list((model_dir / "checkpoints").glob("step-*")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+
+
+def process_of(model_dir: Path, **wanted: str) -> psutil.Process:
+    """Finds the process of a rank by its environment and its run folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line, environment = process.cmdline(), process.environ()
+            is_run = line[:1] == [sys.executable] and f"--model_dir={model_dir}" in line
+            if is_run and all(environment.get(k) == v for k, v in wanted.items()):
+                return process
+    raise AssertionError(f"no process with {wanted}")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGKILL, "Rank 1 failed first (killed by SIGKILL)"), (signal.SIGSTOP, "no sign of")],
+)
+def test_a_killed_or_frozen_rank_ends_all_within_30_seconds_and_is_named(
+    number: int, reason: str, synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    flags = run_flags(synthetic_data, tmp_path, "--epochs=900")
+    with started("local.sh", "3", *flags, STALL_WARNING="4", STALL_SHUTDOWN="6") as process:
+        wait_for_checkpoint(tmp_path, process)
+        victim = process_of(tmp_path, HOROVOD_RANK="1")
+        os.kill(victim.pid, number)
+        output = process.communicate(timeout=30)[0]
+        with contextlib.suppress(psutil.Error):
+            victim.kill()
+    assert process.returncode > 0
+    told = output[output.index("failed first") - 20 :] if number == signal.SIGKILL else output
+    assert reason in told
+    if number == signal.SIGSTOP:
+        assert f"error: A rank is stalled: rank 1 ({os.uname().nodename}, process" in output
+    assert "launch_gloo" not in output  # no traceback of horovodrun
+
+
+def test_an_elastic_run_goes_on_without_a_killed_rank(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    hosts = tmp_path / "hosts.sh"
+    # Two names of this machine: a host is not used again once a rank of it died.
+    hosts.write_text("#!/bin/sh\nprintf 'localhost:2\\n127.0.0.1:1\\n'\n")
+    hosts.chmod(0o755)
+    run = tmp_path / "run"
+    flags = run_flags(synthetic_data, run, "--epochs=15")
+    with started("elastic.sh", str(hosts), "2", "3", *flags, NETWORK_INTERFACE="lo") as process:
+        wait_for_checkpoint(run, process)
+        process_of(run, HOROVOD_HOSTNAME="127.0.0.1").kill()
+        output = process.communicate(timeout=150)[0]
+    assert process.returncode == 0, output
+    assert "1/3 of its rows" in output
+    assert "A rank is gone; going on with those that are left" in output
+    assert output.index("1/3 of its rows") < output.index("1/2 of its rows")
+    assert "Going on from step" in output
+    metrics = json.loads((run / "metrics.json").read_text())["metrics"]
+    assert metrics["hr@10/sampled99"] > 0.1
+
+
+def test_the_first_rank_to_refuse_is_told_at_the_end(tmp_path: Path) -> None:
+    flags = ["--model=ncf", f"--model_dir={tmp_path}", "--data_dir=nowhere"]
+    with started("local.sh", "2", *flags, LOG_DIR=str(tmp_path / "logs")) as process:
+        output = process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    end = output[output.rindex("failed first (exit code 2)") :]
+    assert "must hold a schema.json" in end
+    assert f"Output of each rank: {tmp_path / 'logs'}" in end
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["local.sh"], "the number of ranks comes first. Received: ''"),
+        (["local.sh", "--model=ncf"], "Received: '--model=ncf'"),
+        (["ssh.sh", "none.txt"], "a file of hosts comes first. Received: 'none.txt'"),
+        (["elastic.sh", "2", "3"], "a program that prints hosts"),
+    ],
+)
+def test_launchers_say_what_they_need(command: list[str], message: str) -> None:
+    with started(*command) as process:
+        output = process.communicate(timeout=30)[0]
+    assert process.returncode == 2
+    assert message in output
+
+
+def test_a_bad_line_of_hosts_is_named(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts.txt"
+    hosts.write_text("# ours\nnode1 slots=8\nnode2:8\n")
+    with started("ssh.sh", str(hosts)) as process:
+        output = process.communicate(timeout=30)[0]
+    assert process.returncode == 2
+    assert f"Received: 'node2:8', line 3 of {hosts}" in output
