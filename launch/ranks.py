@@ -23,7 +23,7 @@ _EXITED = re.compile(r"^Process (\d+) exit with status code (-?\d+)\.", re.MULTI
 _OF_RANK = re.compile(r"\[\d+\]<|Process \d+ exit ")
 _PREFIX = re.compile(r"^\[\d+\]<\w+>:")
 _TOLD_LINES = 12
-_NOISE = ("I0000", "WARNING: All log messages", "E0000", "W0000")
+_NOISE = ("I0000", "WARNING: All log messages", "E0000", "W0000", "Extension modules:")
 
 
 def horovodrun(options: list[str], logs: Path) -> list[str]:
