@@ -1,8 +1,11 @@
-"""The most memory that a process has held."""
+"""The most memory that a process has held, and what it may still take."""
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
+
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def peak_bytes(process: int | str = "self") -> int:
@@ -14,6 +17,32 @@ def peak_bytes(process: int | str = "self") -> int:
     Args:
         process: Its number, for another one than this.
     """
+    return _status("VmHWM", process)
+
+
+def available_bytes() -> int:
+    """Returns what this process can take: of the system, of its cgroup, and by `ulimit -v`."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    of_addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if of_addresses != resource.RLIM_INFINITY:
+        available = min(available, of_addresses - _status("VmSize"))
+    return max(0, min(available, _of_cgroup(available)))
+
+
+def _of_cgroup(otherwise: int) -> int:
+    """Returns what the cgroup of this process may still take (cgroup v2)."""
+    try:
+        mine = Path("/proc/self/cgroup").read_text(encoding="ascii").strip().rpartition(":")[2]
+        folder = _CGROUPS / mine.lstrip("/")
+        limit, used = ((folder / f"memory.{n}").read_text().strip() for n in ("max", "current"))
+    except OSError:
+        return otherwise
+    return otherwise if limit == "max" else int(limit) - int(used)
+
+
+def _status(field: str, process: int | str = "self") -> int:
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024
+    line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from data.errors import InputError
+from data.process_memory import available_bytes
 from models.row_update import Slots
 from models.table_config import TableConfig
 from models.table_optimizers import TableOptimizer, make_table_optimizer
@@ -51,6 +53,8 @@ class TableStack(tf.Module):
             tables[0].optimizer, tables[0].l1, tables[0].l2
         )
         self.dtype = tf.as_dtype("float32" if self.optimizer.needs_float32 else storage.dtype)
+        if storage.draws:
+            self._check_fits(self.row_bytes, "")
         # By a function, so that nothing else holds the zeros and they are written in place.
         self.variable = tf.Variable(
             lambda: tf.zeros([self.rows // shards, self.dim], self.dtype),
@@ -108,8 +112,25 @@ class TableStack(tf.Module):
 
     def build_slots(self) -> None:
         """Makes the optimizer's slots, which serving never needs."""
+        if current_storage().draws:
+            self._check_fits(self.slot_row_bytes, "' optimizer slots")
         shapes = self.optimizer.slot_shapes(self.variable.shape[0], self.dim)
         self.slots = {name: self._slot(name, shape) for name, shape in shapes.items()}
+
+    def _check_fits(self, row_bytes: int, what: str) -> None:
+        """Refuses what would end in the system killing the process."""
+        rows, available = self.rows // self.shards, available_bytes()
+        needed = rows * row_bytes
+        if needed <= available:
+            return
+        largest = max(self.tables, key=lambda table: table.rows)
+        raise InputError(
+            f"The tables{what} must fit into this process's memory",
+            received=f"{needed / 2**30:,.2f} GiB for {rows:,} rows, the largest "
+            f"table being '{largest.name}', of {available / 2**30:,.2f} GiB that it may take",
+            action="See where memory goes, and what would help, by trainers.run --plan; tables are "
+            "dealt to more ranks by launch/local.sh and launch/ssh.sh",
+        )
 
     def _slot(self, name: str, shape: tuple[int, int]) -> tf.Variable:
         start = self.optimizer.slot_start(name)

@@ -42,6 +42,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
+from trainers import plan_flags
 from trainers.agreement import OtherRankError, StoppedError, share_failure
 from trainers.allocator import keep_freed_memory
 from trainers.closed_form import solve
@@ -82,13 +83,6 @@ _MODE = flags.DEFINE_enum(
 )
 _BENCHMARK_STEPS = flags.DEFINE_integer(
     "benchmark_steps", 50, "Steps that --mode=benchmark times.", lower_bound=1
-)
-_PLAN = flags.DEFINE_bool(
-    "plan", False, "Print the memory that the run needs, and whether it fits; allocate nothing."
-)
-_RANKS = flags.DEFINE_integer("ranks", 1, "Ranks on this machine to --plan for.", lower_bound=1)
-_MEMORY = flags.DEFINE_float(
-    "memory_gib", None, "Memory to --plan for; by default what is available here."
 )
 _PROFILE_STEPS = flags.DEFINE_list(
     "profile_steps", [], "First and last step to write a TensorBoard profile of: 100,110."
@@ -215,9 +209,9 @@ def main(argv: list[str]) -> None:
     keep_freed_memory()
     logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
     try:
-        if _PLAN.value:
+        if plan_flags.PLAN.value:
             data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
-            print_plan(resolve_config(), data, _RANKS.value, _MEMORY.value)
+            print_plan(resolve_config(), data, **plan_flags.wanted())
             return
         if _MODE.value == "evaluate":
             evaluate_again(_required(_MODEL_DIR.value, "--model_dir"), make_communicator())

@@ -135,6 +135,21 @@ def test_bfloat16_rows_come_back_as_they_were(tmp_path: Path) -> None:
     np.testing.assert_array_equal(other.rows("item/of"), tables.rows("item/of"))
 
 
+def test_tables_that_cannot_fit_are_refused_before_they_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = TableConfig("page", 2_000_000_000, (Part("v", 64, 0.0),), "adam")
+    with pytest.raises(InputError, match=r"must fit into this process's memory\. Received: 476"):
+        EmbeddingTables([page], {}, 0)
+    tables = EmbeddingTables(CONFIGS, {}, 0)
+    needed = tables.stacks[0].rows * tables.stacks[0].slot_row_bytes
+    monkeypatch.setattr("models.table_stack.available_bytes", lambda: needed - 1)
+    with pytest.raises(InputError, match=r"The tables' optimizer slots must fit.*'item/of'"):
+        tables.build_slots()
+    monkeypatch.setattr("models.table_stack.available_bytes", lambda: needed)
+    tables.build_slots()
+
+
 def test_auto_shards_what_is_large_and_says_why() -> None:
     placement = Placement(("auto", "page=replicated", "word=sharded"), replicate_mib=1.0)
     assert placement.decide("item", 2**20)[0] is False

@@ -20,11 +20,12 @@ from configs.overrides import apply_overrides
 from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.process_memory import available_bytes
 from tests.data.spec_tables import prepare_frame
 from trainers.planning.input_memory import InputMemory
 from trainers.planning.live_memory import live_bytes
 from trainers.planning.open_shapes import OpenSizes
-from trainers.planning.plan import Plan, available_bytes, check_fits, make_plan
+from trainers.planning.plan import Plan, check_fits, make_plan
 from trainers.planning.unallocated import resident_bytes
 
 _PLAN = """

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import tensorflow as tf
 
 from configs.base import RunConfig
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.process_memory import available_bytes
 from models.recommender import Recommender
 from models.table_stack import INIT_CHUNK, TableStack
 from trainers.planning.input_memory import InputMemory
@@ -165,13 +165,6 @@ def check_fits(plan: Plan, memory_bytes: int | None = None) -> None:
         f"{plan.model}, which is {size_text(missing)} more than the {size_text(have)} there are",
         action="These help, each alone: " + "; ".join(knobs) if knobs else "No setting helps much",
     )
-
-
-def available_bytes() -> int:
-    """Returns the memory that the system can give without swapping."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    return int(fields["MemAvailable"].split()[0]) * 1024
 
 
 def _tables_of(stack: TableStack, model: Recommender) -> list[TableMemory]:

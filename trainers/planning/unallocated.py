@@ -36,6 +36,7 @@ class Traced:
         graph: Graph of a step.
         batch: What a batch looks like.
         read_bytes: What the process grew by as the transforms read the dataset.
+        batches: Its batches.
     """
 
     model: Recommender
@@ -43,6 +44,12 @@ class Traced:
     graph: tf.Graph
     batch: dict[str, tf.TensorSpec]
     read_bytes: int
+    batches: tf.data.Dataset
+
+    def unique_rows(self) -> dict[str, int]:
+        """Returns how many rows of each stack the first batch looks up."""
+        found = self.model.tables.find(self.model.lookups(next(iter(self.batches))))
+        return {key: int(count) for key, count in found.counts.items()}
 
 
 class _PlannedWorld(Communicator):
@@ -87,9 +94,10 @@ def trace(config: RunConfig, data: PreparedDataset, ranks: int) -> Traced:
         steps = steps_per_epoch(data, reading, ranks) * trainer.epochs
         options = StepOptions(xla=trainer.xla, parts=trainer.accumulate)
         model.prepare_training(make_dense_optimizer(trainer, steps), options)
-        batch = make_dataset(data, reading, transforms, ranks=ranks).element_spec
+        batches = make_dataset(data, reading, transforms, seed=trainer.seed, ranks=ranks)
+        batch = batches.element_spec
         graph = tf.function(model.train_step).get_concrete_function(batch).graph
-    return Traced(model, reading, graph, batch, read)
+    return Traced(model, reading, graph, batch, read, batches)
 
 
 def resident_bytes() -> int:
