@@ -39,7 +39,8 @@ class TrainerConfig:
             rounded stochastically; their optimizer's slots stay float32.
         placement: On several ranks, `replicated` (a copy of each table on every rank), `sharded`
             (rows dealt to the ranks by id) or `auto` (by size), and TABLE=... for single tables.
-        replicate_mib: Largest table, with its optimizer's slots, that `auto` replicates.
+        replicate_mib: Most MiB that all ranks' copies of a table, with its optimizer's slots, may
+            take together for `auto` to replicate it.
         wire_dtype: Type in which vectors of tables and gradients travel between ranks: `float32`,
             or `float16` or `bfloat16` for half the bytes; dense gradients are never bfloat16.
         xla: Whether to compile the dense part with XLA.
@@ -72,7 +73,7 @@ class TrainerConfig:
     mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
     table_dtype: Literal["float32", "bfloat16"] = "float32"
     placement: tuple[str, ...] = ("auto",)
-    replicate_mib: float = 32.0
+    replicate_mib: float = 8.0
     wire_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     xla: bool = False
     steps_per_call: int = 0

@@ -18,11 +18,13 @@ class Placement:
     Attributes:
         chosen: `auto`, `replicated` or `sharded` for all tables, and TABLE=... for single ones,
             of which the last counts.
-        replicate_mib: Largest table, with the optimizer's slots, that `auto` gives to every rank.
+        replicate_mib: Most that all ranks' copies of a table, with the optimizer's slots, may take
+            together for `auto` to give it to every rank: their memory, and about what a rank may
+            have to send of them in a step.
     """
 
     chosen: tuple[str, ...] = (AUTO,)
-    replicate_mib: float = 32.0
+    replicate_mib: float = 8.0
 
     def __post_init__(self) -> None:
         """Checks the names of placements.
@@ -43,7 +45,7 @@ class Placement:
         """The tables that are named."""
         return {entry.rpartition("=")[0] for entry in self.chosen if "=" in entry}
 
-    def decide(self, table: str, bytes_with_slots: int) -> tuple[bool, str]:
+    def decide(self, table: str, bytes_with_slots: int, ranks: int) -> tuple[bool, str]:
         """Returns whether a table is sharded, and why, for people."""
         rule = _last((e for e in self.chosen if "=" not in e), AUTO)
         own = _last((e for e in self.chosen if e.rpartition("=")[0] == table), "")
@@ -51,8 +53,9 @@ class Placement:
         if placement != AUTO:
             named = f" for '{table}'" if own else ""
             return placement == SHARDED, f"trainer.placement says so{named}"
-        size = f"{bytes_with_slots / _MIB:,.1f} MiB with slots"
-        if bytes_with_slots > self.replicate_mib * _MIB:
+        copies = bytes_with_slots * ranks
+        size = f"{ranks} copies with slots take {copies / _MIB:,.1f} MiB"
+        if copies > self.replicate_mib * _MIB:
             return True, f"{size}, above trainer.replicate_mib={self.replicate_mib:g}"
         return False, f"{size}, at most trainer.replicate_mib={self.replicate_mib:g}"
 

@@ -41,7 +41,7 @@ class TableStorage:
         dtype = "float32" if optimizer.needs_float32 else self.dtype
         slots = sum(width for _, width in optimizer.slot_shapes(1, table.dim).values())
         size = table.rows * (table.dim * tf.as_dtype(dtype).size + slots * tf.float32.size)
-        is_sharded, reason = self.placement.decide(table.name, size)
+        is_sharded, reason = self.placement.decide(table.name, size, self.communicator.size)
         return self.communicator.size if is_sharded else 1, reason
 
 

@@ -152,13 +152,13 @@ def test_tables_that_cannot_fit_are_refused_before_they_are_made(
 
 def test_auto_shards_what_is_large_and_says_why() -> None:
     placement = Placement(("auto", "page=replicated", "word=sharded"), replicate_mib=1.0)
-    assert placement.decide("item", 2**20)[0] is False
-    assert placement.decide("item", 2**20 + 1) == (
+    assert placement.decide("item", 2**18, 4)[0] is False
+    assert placement.decide("item", 2**18 + 1, 4) == (
         True,
-        "1.0 MiB with slots, above trainer.replicate_mib=1",
+        "4 copies with slots take 1.0 MiB, above trainer.replicate_mib=1",
     )
-    assert placement.decide("page", 2**40) == (False, "trainer.placement says so for 'page'")
-    assert placement.decide("word", 1)[0] is True
+    assert placement.decide("page", 2**40, 4) == (False, "trainer.placement says so for 'page'")
+    assert placement.decide("word", 1, 4)[0] is True
 
 
 def test_unknown_placements_and_tables_are_refused() -> None:

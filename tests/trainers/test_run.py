@@ -46,12 +46,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def final_weights(model_dir: Path) -> dict[str, np.ndarray]:
     best = json.loads((model_dir / "best.json").read_text())["checkpoint"]
-    reader = tf.train.load_checkpoint(str(model_dir / "checkpoints" / best / "weights"))
-    return {
+    folder = model_dir / "checkpoints" / best
+    reader = tf.train.load_checkpoint(str(folder / "weights"))
+    dense = {
         key: reader.get_tensor(key)
         for key in reader.get_variable_to_shape_map()
         if "OBJECT_GRAPH" not in key and "SAVE_COUNTER" not in key.upper()
     }
+    tables = {str(path.relative_to(folder)): np.load(path) for path in folder.rglob("*.npy")}
+    assert len(tables) == 6  # users and items, each with Adam's two moments
+    return {**dense, **tables}
 
 
 def test_tiny_recipe_reaches_most_of_the_best_score(
