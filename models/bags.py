@@ -81,32 +81,36 @@ class BagMatrix(NamedTuple):
         cls, entries: BagEntries, columns: tf.Tensor, shape: Sequence[int | tf.Tensor]
     ) -> BagMatrix:
         """Returns the matrix of the given shape with the entries' weights at (rows, columns)."""
+        # At least one row and column: products divide by the number of rows, which ends the
+        # process where there is none. A batch of padding has no ids, a server may be asked nothing.
         places = tf.stack([entries.rows, tf.cast(columns, tf.int64)], axis=1)
         compressed = tf.raw_ops.SparseTensorToCSRSparseMatrix(
             indices=places,
             values=entries.weights,
-            dense_shape=tf.stack([tf.cast(size, tf.int64) for size in shape]),
+            dense_shape=tf.stack([tf.maximum(tf.cast(size, tf.int64), 1) for size in shape]),
         )
         return cls(compressed, *shape)
 
     def sums(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns the bags' sums, (B, D), of vectors (u, D), float32."""
-        product = tf.raw_ops.SparseMatrixMatMul(a=self.compressed, b=vectors)
+        product = tf.raw_ops.SparseMatrixMatMul(
+            a=self.compressed, b=_at_least_one(vectors, self.columns)
+        )
         rows = self.rows if isinstance(self.rows, int) else None
-        return tf.ensure_shape(product, [rows, vectors.shape[1]])
+        return tf.ensure_shape(product[: self.rows], [rows, vectors.shape[1]])
 
     def gradients(self, of_sums: tf.Tensor) -> tf.Tensor:
         """Returns the gradients of the vectors, (u, D), from those of the sums, (B, D)."""
-        width = of_sums.shape[1]
+        # Not by `transpose_a`, whose threads add up in an order that differs from run to run.
+        transposed = tf.raw_ops.SparseMatrixTranspose(input=self.compressed, type=tf.float32)
+        product = tf.raw_ops.SparseMatrixMatMul(a=transposed, b=of_sums)
+        return tf.ensure_shape(product[: self.columns], [None, of_sums.shape[1]])
 
-        def product() -> tf.Tensor:
-            # Not by `transpose_a`, whose threads add up in an order that differs from run to run.
-            transposed = tf.raw_ops.SparseMatrixTranspose(input=self.compressed, type=tf.float32)
-            return tf.raw_ops.SparseMatrixMatMul(a=transposed, b=of_sums)
 
-        # The kernel divides by the number of its rows, and a batch of padding has no ids.
-        found = tf.cond(tf.equal(self.columns, 0), lambda: tf.zeros([0, width]), product)
-        return tf.ensure_shape(found, [None, width])
+def _at_least_one(vectors: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Returns vectors (count, D), or one of zeros where there is none; nothing is copied."""
+    none = tf.zeros([1, vectors.shape[1]], vectors.dtype)
+    return tf.cond(tf.equal(count, 0), lambda: none, lambda: vectors)
 
 
 def sum_bag(read: Callable[[tf.Tensor], tf.Tensor], bag: Bag, offset: int = 0) -> tf.Tensor:

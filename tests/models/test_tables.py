@@ -162,6 +162,17 @@ def test_bags_without_any_id_have_sums_of_zero_and_no_gradients() -> None:
     np.testing.assert_array_equal(tables.rows("item"), before)
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (0, 0), (2, 0)])
+def test_bags_of_no_rows_or_no_places_end_no_process(shape: tuple[int, int]) -> None:
+    tables = make("sgd")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+    def sums(ids: tf.Tensor) -> tf.Tensor:
+        return tables.gather({"item": Bag(ids)})["item"]
+
+    np.testing.assert_array_equal(sums(tf.zeros(shape, tf.int32)), np.zeros((shape[0], 4)))
+
+
 def test_tables_of_unlike_rates_take_steps_of_their_own() -> None:
     parts = (Part("all", 2, 0.1),)
     configs = [TableConfig("slow", 5, parts, "sgd"), TableConfig("fast", 5, parts, "sgd", 3.0)]
