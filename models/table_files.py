@@ -100,7 +100,7 @@ class TableFiles:
 
     def rows(self) -> int:
         """Returns how many rows the table has."""
-        return sum(_open(path).shape[0] for path in self.parts()[VALUES])
+        return sum(_header(path)[0][0] for path in self.parts()[VALUES])
 
     def read(self, part: str, shard: int, shards: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields numbers of rows and their values, (rows, width), piece by piece.
@@ -114,9 +114,7 @@ class TableFiles:
             ranks = len(paths[part])
             if (rank - shard) % gcd(ranks, shards):
                 continue
-            values = _open(path)
-            for begin in range(0, len(values), _CHUNK_ROWS):
-                piece = values[begin : begin + _CHUNK_ROWS]
+            for begin, piece in _pieces(path):
                 yield rank + ranks * np.arange(begin, begin + len(piece)), piece
 
     def _fault(self, received: str) -> InputError:
@@ -134,9 +132,21 @@ def _shards(path: Path) -> int:
     return int(match[3])
 
 
-def _open(path: Path) -> np.ndarray:
+def _header(path: Path) -> tuple[tuple[int, int], np.dtype, int]:
+    """Returns the shape of a file's values, their type, and where they begin.
+
+    Raises:
+        InputError: The file is no such file, or not whole.
+    """
     try:
-        values = np.load(path, mmap_mode="r")
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
+        rows, width = shape
+        expected, size = start + rows * width * dtype.itemsize, path.stat().st_size
+        if size != expected:
+            raise ValueError(f"{size:,} bytes of {expected:,}")
     except (OSError, ValueError) as error:
         raise InputError(
             "A checkpoint's files must be whole",
@@ -145,7 +155,19 @@ def _open(path: Path) -> np.ndarray:
             action="Delete that checkpoint to go on from the one before it",
         ) from error
     # NumPy's files know no bfloat16: to them it is two bytes.
-    return values.view(tf.bfloat16.as_numpy_dtype) if values.dtype.kind == "V" else values
+    stored = np.dtype(tf.bfloat16.as_numpy_dtype) if dtype.kind == "V" else dtype
+    return (rows, width), stored, start
+
+
+def _pieces(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the first row's place and the rows of each piece of a file."""
+    (rows, width), dtype, start = _header(path)
+    with path.open("rb") as file:
+        file.seek(start)
+        for begin in range(0, rows, _CHUNK_ROWS):
+            count = min(_CHUNK_ROWS, rows - begin)
+            # Not mapped into memory, which counts as much as the table where that is limited.
+            yield begin, np.fromfile(file, dtype, count * width).reshape(count, width)
 
 
 def read_tables(tables: EmbeddingTables, folder: Path) -> None:

@@ -15,6 +15,7 @@ from models.table_optimizers import TableOptimizer, make_table_optimizer
 from models.table_storage import current_storage
 
 INIT_CHUNK = 65_536  # rows drawn at a time
+_MOST_SHARE = 0.9  # of the memory that there is; a step, its input and threads need some too
 
 
 class TableStack(tf.Module):
@@ -121,7 +122,7 @@ class TableStack(tf.Module):
         """Refuses what would end in the system killing the process."""
         rows, available = self.rows // self.shards, available_bytes()
         needed = rows * row_bytes
-        if needed <= available:
+        if needed <= _MOST_SHARE * available:
             return
         largest = max(self.tables, key=lambda table: table.rows)
         raise InputError(

@@ -14,6 +14,7 @@ Stopped or killed, the same command goes on from the newest checkpoint. Watch wi
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -116,6 +117,12 @@ def resolve_config() -> RunConfig:
 
 def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> None:
     """Trains, evaluates the chosen checkpoint on test, and writes `metrics.json`."""
+    timings = _fit(config, model_dir, communicator)
+    gc.collect()  # the evaluation reads the tables anew, and twice they may not fit
+    evaluate(model_dir, timings, config.evaluation, communicator)
+
+
+def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict[str, float]:
     started = time.perf_counter()
     data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
     _open_on_rank_0(model_dir, config, data, communicator)
@@ -138,13 +145,12 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
         trainer.reporter.config(text)
         state, rows = trainer.train(), trainer.rows_trained
     communicator.barrier()
-    timings = {
+    return {
         "train_seconds": state.seconds,
         "examples_per_second": rows * model.examples_per_row / max(state.seconds, 1e-9),
         "wall_seconds": time.perf_counter() - started,
         "steps": state.step,
     }
-    evaluate(model_dir, timings, config.evaluation, communicator)
 
 
 def evaluate(

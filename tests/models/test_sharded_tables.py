@@ -143,10 +143,10 @@ def test_tables_that_cannot_fit_are_refused_before_they_are_made(
         EmbeddingTables([page], {}, 0)
     tables = EmbeddingTables(CONFIGS, {}, 0)
     needed = tables.stacks[0].rows * tables.stacks[0].slot_row_bytes
-    monkeypatch.setattr("models.table_stack.available_bytes", lambda: needed - 1)
+    monkeypatch.setattr("models.table_stack.available_bytes", lambda: needed)
     with pytest.raises(InputError, match=r"The tables' optimizer slots must fit.*'item/of'"):
         tables.build_slots()
-    monkeypatch.setattr("models.table_stack.available_bytes", lambda: needed)
+    monkeypatch.setattr("models.table_stack.available_bytes", lambda: 2 * needed)
     tables.build_slots()
 
 
