@@ -99,9 +99,9 @@ class Trainer:
             InputError: A loss or gradient is no longer finite; says which and at which step.
             StoppedError: SIGTERM came.
         """
-        if self.state.step:
-            self.reporter.line(f"Going on from step {self.state.step} of {self.steps.total}")
         with on_sigterm(self._ask_to_stop), self._data.explained_reads(), self._watchdog:
+            if self.state.step:
+                self.reporter.line(f"Going on from step {self.state.step} of {self.steps.total}")
             self._profiler.after(self.state.step)
             while self.state.epoch < self._config.epochs and not self._stops_early():
                 self._train_epoch()

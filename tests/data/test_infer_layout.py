@@ -131,7 +131,7 @@ def test_command_writes_a_file_once(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 2
     first, _, second = done.stderr.partition("again\n")
-    assert "error" not in first
+    assert "error:" not in first
     assert second.startswith("error: --out must not exist yet")
     assert f"python -m data.prepare --spec={out} --source=" in done.stdout
     assert [path.name for path in out.parent.iterdir()] == ["features.yaml"]

@@ -199,7 +199,7 @@ def test_processes_that_horovod_does_not_join_are_refused(tmp_path: Path) -> Non
     )
     assert done.returncode == 2
     assert "1 of 2" in done.stderr
-    assert "horovodrun -np 2 --gloo" in done.stderr
+    assert "launch/local.sh 2 --model=" in done.stderr
 
 
 def test_bad_input_on_all_ranks_ends_them_with_the_message(
