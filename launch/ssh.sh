@@ -8,7 +8,8 @@
 #   node1 slots=8
 #   node2 slots=8
 # Needed: on every host this folder with its .venv at the same path; ssh from this host to each
-# without a password; --data_dir and --model_dir on storage that all hosts see. Environment:
+# without a password; --data_dir and --model_dir on storage that all hosts see; on each host its own
+# name (`hostname`) must not mean 127.0.0.1 in /etc/hosts, for Gloo listens where it points. Environment:
 #   NETWORK_INTERFACE  interface that connects the hosts, such as eth1 or ib0; by default Horovod
 #                      looks for one that all of them have
 #   SSH_PORT, SSH_IDENTITY_FILE

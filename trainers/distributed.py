@@ -27,17 +27,18 @@ class HorovodCommunicator(Communicator):
         wire_dtype: Type in which vectors of tables and gradients travel: `float32`; `float16`; or
             `bfloat16`, in which sums of dense gradients, that Horovod cannot take in it, stay
             float32.
+        elastic_state: Horovod's, told of each checkpoint, where ranks may come and go.
 
     Raises:
         InputError: Horovod is not installed, or does not see the other processes.
     """
 
-    def __init__(self, size: int, wire_dtype: str = "float32") -> None:
+    def __init__(self, size: int, wire_dtype: str = "float32", elastic_state: Any = None) -> None:
         self._hvd = _horovod()
         self._hvd.init()
         self.rank = self._hvd.rank()
         self.size = self._hvd.size()
-        self._elastic_state: Any = None
+        self._elastic_state = elastic_state
         if size and self.size != size:
             # As under mpirun, for Horovod is built here without MPI: all would train alone.
             raise InputError(
@@ -163,10 +164,8 @@ def with_ranks(work: Callable[[Communicator], None], wire_dtype: str = "float32"
 
     def attempt(state: Any) -> None:
         gc.collect()  # the tables of the attempt before
-        communicator = HorovodCommunicator(0, wire_dtype)
-        communicator._elastic_state = state
         try:
-            work(communicator)
+            work(HorovodCommunicator(0, wire_dtype, state))
         except tf.errors.OpError as error:
             if not is_lost_rank(error):
                 raise
