@@ -15,7 +15,7 @@
 #   SSH_PORT, SSH_IDENTITY_FILE
 #   and those of launch/local.sh. Set TF_NUM_INTRAOP_THREADS to processors / ranks of a host.
 # How to tell that it works: NETWORK_INTERFACE=... launch/ssh.sh hosts.txt -m
-# trainers.verify_distributed ends with "all agree"; a host that cannot be reached is named within 30 s.
+# trainers.verify_distributed ends with "all agree"; a host that cannot be reached is named within a minute.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON=${PYTHON:-$ROOT/.venv/bin/python}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -41,9 +42,17 @@ LONGEST_FILES = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest files first; `make test` hands files to its workers in this order."""
+    """Puts the longest files first; `make test` hands files to its workers in this order.
+
+    Skips what starts Horovod where it is not installed.
+    """
     places = {REPOSITORY / file: place for place, file in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+    if importlib.util.find_spec("horovod") is None:
+        for item in items:
+            if item.get_closest_marker("horovod"):
+                reason = "Horovod is not installed: launch/build_horovod.sh"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 class FusedAdam(tf.keras.optimizers.Adam):
     """Keras's Adam (Kingma & Ba 2015, end of section 2) in TensorFlow's fused kernel.
 
-    The same equations, slots and checkpoints; Keras's own takes ten passes over the weights.
+    The same equations, slots and checkpoints; Keras's own takes an operation, and a pass, for each
+    of its terms.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -45,7 +44,6 @@ def test_docker_files_run_targets_and_scripts_that_exist(kind: str) -> None:
 
 
 @pytest.mark.horovod
-@pytest.mark.skipif(importlib.util.find_spec("horovod") is None, reason="no Horovod")
 def test_the_slurm_script_trains_on_the_hosts_of_the_job(tmp_path: Path) -> None:
     scontrol = tmp_path / "scontrol"  # Slurm's own, for a job of this host alone
     scontrol.write_text("#!/bin/sh\necho localhost\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
@@ -20,13 +19,7 @@ from data.dataset import PreparedDataset
 
 REPOSITORY = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.horovod,
-    pytest.mark.skipif(
-        importlib.util.find_spec("horovod") is None,
-        reason="Horovod is not installed: launch/build_horovod.sh",
-    ),
-]
+pytestmark = pytest.mark.horovod
 
 
 def run_flags(data: PreparedDataset, model_dir: Path, *more: str) -> list[str]:

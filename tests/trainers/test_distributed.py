@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
@@ -21,13 +20,7 @@ from trainers.verification import first_difference
 
 REPOSITORY = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.horovod,
-    pytest.mark.skipif(
-        importlib.util.find_spec("horovod") is None,
-        reason="Horovod is not installed: launch/build_horovod.sh",
-    ),
-]
+pytestmark = pytest.mark.horovod
 
 
 # Without XLA's or wire's rounding in the signs of gradients near zero, which Adam would enlarge.

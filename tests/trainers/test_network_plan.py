@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -65,7 +64,6 @@ def test_a_sharded_batch_crosses_the_wire_once_each_way(
 
 
 @pytest.mark.horovod
-@pytest.mark.skipif(importlib.util.find_spec("horovod") is None, reason="no Horovod")
 @pytest.mark.parametrize("placement", ["sharded", "replicated"])
 def test_bytes_are_counted_as_predicted(
     synthetic_data: PreparedDataset, tmp_path: Path, placement: str
