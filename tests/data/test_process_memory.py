@@ -28,8 +28,12 @@ def test_a_small_process_started_by_a_large_one_is_small() -> None:
 
 
 def test_the_peak_of_another_process() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        assert _MIB < peak_bytes(child.pid) < 256 * _MIB
-    finally:
-        child.communicate(b"\n")
+    code = "print(flush=True); input()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # before its first line the process may still be of one page
+        try:
+            assert _MIB < peak_bytes(child.pid) < 256 * _MIB
+        finally:
+            child.communicate(b"\n")
