@@ -7,7 +7,12 @@ from setuptools import find_packages, setup
 ROOMS = ["benchmarks", "configs", "data", "models", "serving", "trainers"]
 
 EXTRAS = {
-    "serving": ["aiohttp>=3.10,<4"],
+    "serving": [
+        "aiohttp>=3.10,<4",
+        "grpcio>=1.70,<2",
+        "prometheus-client>=0.21,<1",
+        "tensorflow-serving-api>=2.19,<2.22",
+    ],
     "spark": ["pyspark>=4.0,<5"],
     "benchmarks": ["pandas>=2.2,<4", "psutil>=5.9,<8"],
     "dev": [

@@ -32,9 +32,9 @@ import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.runs import TrainedRun, config_to_json, load_run, schema_sha256
 from data.atomic import atomic_folder, write_json
 from data.errors import InputError
-from serving.graph import ServingGraph
-from serving.model_manager import version_folders
 from serving.sample import raw_rows, trainer_answers
+from serving.signatures.graph import ServingGraph
+from serving.versions import version_folders
 
 EXIT_BAD_INPUT = 2
 CARD_FILE = "assets.extra/model_card.json"

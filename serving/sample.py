@@ -20,8 +20,8 @@ from data.hashing import hashed_ids
 from data.pipeline import MASK, Batch, Transform, make_dataset
 from data.reading import Reading
 from data.schema import FIRST_ID, PAD_ID, Column, Feature, Kind
-from serving.recommend import NO_SCORE
-from serving.score import input_columns, scores_rows
+from serving.signatures.recommend import NO_SCORE
+from serving.signatures.score import input_columns, scores_rows
 
 Sample = dict[str, np.ndarray]
 SCORED = "score:"  # before the names of the inputs of `score`

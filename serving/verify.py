@@ -82,6 +82,7 @@ def _recommend(
             user=tf.constant(users[part]),
             history=tf.constant(history[part]),
             exclude=tf.constant(exclude[part]),
+            allow=tf.constant(exclude[part, :0]),
             k=tf.fill([rows], k),
             exclude_seen=tf.ones([rows], tf.bool),
         )

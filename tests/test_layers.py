@@ -130,7 +130,7 @@ def test_file_imports_only_declared_dependencies(
         ),
         (
             "configs/a.py",
-            "import serving.rest",
+            "import serving.server.rest",
             "configs/a.py:1: configs must not know serving",
         ),
         (

@@ -11,7 +11,7 @@ from conftest import Exported
 
 from configs.registry import MODELS
 from data.blocks import Ragged
-from serving.recommend import NO_SCORE
+from serving.signatures.recommend import NO_SCORE
 
 STRANGER = 10**9  # neither a user nor an item of any data here
 every_model = pytest.mark.parametrize("name", sorted(MODELS))

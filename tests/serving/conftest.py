@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
-from aiohttp import web
 
 from configs.registry import build_model, recipe
 from configs.runs import (
@@ -34,8 +33,10 @@ from data.dataset import PreparedDataset
 from models.closed_form import ClosedForm
 from models.saving import save_weights
 from serving.export import export, write_version
-from serving.model_manager import ModelManager
-from serving.rest import RestOptions, make_app
+from serving.server.model_manager import ModelManager
+from serving.server.rest import RestOptions
+from serving.server.running import Addresses, Server, ServerOptions
+from serving.server.settings import ModelConfig
 from tests.data.spec_tables import prepare_frame
 
 Serve = Callable[..., str]
@@ -102,24 +103,22 @@ def half_plus_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _running(app: web.Application) -> Iterator[str]:
+def running(manager: ModelManager, options: ServerOptions) -> Iterator[Addresses]:
+    """Runs a server in a thread, on free ports."""
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(app, access_log=None)
-    site: list[web.TCPSite] = []
-
-    async def start() -> None:
-        await runner.setup()
-        site.append(web.TCPSite(runner, "127.0.0.1", 0))
-        await site[0].start()
-
-    loop.run_until_complete(start())
+    # The server belongs to the loop of its thread, gRPC's part by its own making.
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+
+    async def make() -> tuple[Server, Addresses]:
+        server = Server(manager, replace(options, port=0, rest_api_port=0))
+        return server, await server.start()
+
+    server, addresses = asyncio.run_coroutine_threadsafe(make(), loop).result(timeout=60)
     try:
-        port = runner.addresses[0][1]
-        yield f"http://127.0.0.1:{port}"
+        yield addresses
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(timeout=60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -131,8 +130,9 @@ def serve() -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(base_paths: dict[str, Path], options: RestOptions | None = None) -> str:
-            app = make_app(ModelManager(base_paths), options or RestOptions())
-            return stack.enter_context(_running(app))
+            manager = ModelManager({name: ModelConfig(path) for name, path in base_paths.items()})
+            rest = ServerOptions(rest=options or RestOptions())
+            return f"http://{stack.enter_context(running(manager, rest)).rest}"
 
         yield start
 

@@ -17,7 +17,7 @@ from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.interactions import Interactions
-from serving.client import Client
+from serving.client import Client, RequestError
 from serving.export import example
 
 STRANGER = 10**9
@@ -85,9 +85,10 @@ def test_neither_user_nor_history(url: str) -> None:
 
 
 def test_servers_error_is_told(url: str) -> None:
-    with pytest.raises(InputError, match=r"400: .*k must be at least 1"):
+    with pytest.raises(RequestError, match=r"400: .*k must be at least 1") as caught:
         Client(url, "ncf").recommend(1, 0)
-    with pytest.raises(InputError, match="404: Servable not found for request: Latest"):
+    assert caught.value.code == "INVALID_ARGUMENT"
+    with pytest.raises(RequestError, match="404: Servable not found for request: Latest"):
         Client(url, "other").recommend(1, 1)
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from configs.registry import MODELS
 from models.recommender import Recommender
-from serving.request_checks import MAX_K
+from serving.signatures.request_checks import MAX_K
 
 
 def scores_by_history(name: str) -> bool:
@@ -43,6 +43,7 @@ def recommend(exported: Exported, user: int, k: int, **given: Any) -> dict[str, 
         user=tf.constant([user], tf.int64),
         history=tf.constant([given.get("history", [])], tf.int64),
         exclude=tf.constant([given.get("exclude", [])], tf.int64),
+        allow=tf.constant([given.get("allow", [])], tf.int64),
         k=tf.constant([k]),
         exclude_seen=tf.constant([given.get("exclude_seen", True)]),
     )
@@ -67,7 +68,7 @@ def test_known_users_get_the_best_items_that_they_have_not_seen(
 
 
 @every_model
-def test_excluded_and_seen_items_never_appear(name: str, export_of: ExportOf) -> None:
+def test_only_allowed_items_appear_that_are_neither_excluded_nor_seen(name: str, export_of: ExportOf) -> None:
     exported = export_of(name)
     raw_users, raw_items = (exported.run.data.raw_ids(f) for f in ("user", "item"))
 
@@ -76,14 +77,16 @@ def test_excluded_and_seen_items_never_appear(name: str, export_of: ExportOf) ->
     def check(draw: st.DataObject) -> None:
         items = st.lists(st.sampled_from([*raw_items.tolist(), -1, STRANGER]), max_size=150)
         user = draw.draw(st.sampled_from([*raw_users.tolist(), -1, STRANGER]))
-        history, exclude = draw.draw(items), draw.draw(items)
+        history, exclude, allow = (draw.draw(items) for _ in range(3))
         k = draw.draw(st.integers(1, 2 * len(raw_items)))
-        answer = recommend(exported, user, k, history=history, exclude=exclude)
+        lists = {"history": history, "exclude": exclude, "allow": allow}
+        answer = recommend(exported, user, k, **lists)
         hidden = {*history, *exclude}
         if user in raw_users:
             seen = pasts(exported)[int(np.flatnonzero(raw_users == user)[0]) + 2]
             hidden |= {int(raw_items[i - 2]) for i in seen}
-        allowed = set(raw_items.tolist()) - hidden
+        only = set(raw_items.tolist()) if set(allow) <= {-1} else set(allow)
+        allowed = set(raw_items.tolist()) & only - hidden
         shown = answer["items"].tolist()
         count = min(k, len(allowed))
         assert set(shown[:count]) <= allowed
@@ -93,6 +96,20 @@ def test_excluded_and_seen_items_never_appear(name: str, export_of: ExportOf) ->
         assert np.isfinite(answer["scores"]).all()
 
     check()
+
+
+@every_model
+def test_allowed_items_keep_their_scores(name: str, export_of: ExportOf) -> None:
+    exported = export_of(name)
+    raw_users, raw_items = (exported.run.data.raw_ids(f) for f in ("user", "item"))
+    allow = raw_items[::3].tolist()
+    answer = recommend(exported, raw_users[0], 10, allow=[*allow, STRANGER, -1])
+    expected = model_scores(exported, [2])[0]
+    others = {n + 2 for n in range(len(raw_items)) if n % 3}
+    hidden = others | set(pasts(exported)[2])
+    assert_lists(answer["items"], answer["scores"], exported, expected, hidden)
+    nothing = recommend(exported, raw_users[0], 3, allow=[STRANGER])
+    assert nothing["items"].tolist() == [-1] * 3
 
 
 @every_model
@@ -181,6 +198,7 @@ def test_longer_histories_in_a_batch_change_nothing(name: str, export_of: Export
         user=tf.constant(users, tf.int64),
         history=tf.constant([h + [-1] * (width - len(h)) for h in histories], tf.int64),
         exclude=tf.zeros([4, 0], tf.int64),
+        allow=tf.zeros([4, 0], tf.int64),
         k=tf.fill([4], 10),
         exclude_seen=tf.ones([4], tf.bool),
     )

@@ -13,15 +13,16 @@ import tensorflow as tf
 from conftest import Serve
 
 from data.errors import InputError
-from serving.model_manager import ModelManager
-from serving.rest import RestOptions
+from serving.server.model_manager import ModelManager
+from serving.server.rest import RestOptions
+from serving.server.settings import ModelConfig
 
 MAX_BODY = 20_000
 
 
 @pytest.fixture(scope="module")
 def url(serve: Serve, half_plus_two: Path) -> str:
-    options = RestOptions(threads=4, timeout_ms=20_000, max_body_bytes=MAX_BODY)
+    options = RestOptions(timeout_ms=20_000, max_body_bytes=MAX_BODY)
     return serve({"half": half_plus_two}, options) + "/v1/models/half"
 
 
@@ -253,9 +254,9 @@ def test_a_request_over_the_deadline(serve: Serve, tmp_path: Path) -> None:
 
 def test_a_base_path_without_versions(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must hold at least one version folder"):
-        ModelManager({"empty": tmp_path})
+        ModelManager({"empty": ModelConfig(tmp_path)})
     with pytest.raises(InputError, match="which does not exist"):
-        ModelManager({"none": tmp_path / "none"})
+        ModelManager({"none": ModelConfig(tmp_path / "none")})
 
 
 @pytest.mark.parametrize("content", [None, b"no protobuf", b""])
@@ -264,4 +265,4 @@ def test_a_version_that_cannot_be_loaded(tmp_path: Path, content: bytes | None) 
     if content is not None:
         (tmp_path / "1" / "saved_model.pb").write_bytes(content)
     with pytest.raises(InputError, match="must hold a SavedModel that TensorFlow can load"):
-        ModelManager({"broken": tmp_path})
+        ModelManager({"broken": ModelConfig(tmp_path)})

@@ -16,7 +16,7 @@ from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.interactions import Interactions
 from data.splits import SplitOptions
-from serving.stored_histories import StoredHistories, items_in_time_order
+from serving.signatures.stored_histories import StoredHistories, items_in_time_order
 
 USERS, ITEMS = 40, 30
 
@@ -77,6 +77,7 @@ def test_held_out_users_are_served_by_history_alone(
             user=tf.constant([user], tf.int64),
             history=tf.constant([raw_items[np.array(history, int) - 2]], tf.int64),
             exclude=tf.zeros([1, 0], tf.int64),
+            allow=tf.zeros([1, 0], tf.int64),
             k=tf.constant([10]),
             exclude_seen=tf.constant([True]),
         )

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from serving.errors import Code, ServingError
-from serving.tensor_json import array_from_json, array_to_json
+from serving.server.errors import Code, ServingError
+from serving.server.tensor_json import array_from_json, array_to_json
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.interactions import Interactions
-from serving.raw_ids import RawIds
 from serving.sample import trainer_answers
+from serving.signatures.raw_ids import RawIds
 from serving.verify import differences
 
 Sample = dict[str, np.ndarray]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.errors import Code, ServingError, invalid_argument
+from serving.server.errors import Code, ServingError, invalid_argument
 
 BYTES_SUFFIX = "_bytes"  # outputs whose name ends so are written as base64
 MAX_SHOWN = 200  # characters of a client's value that an error repeats
@@ -142,10 +142,14 @@ def _lossy(leaf: Any, dtype: tf.DType) -> ServingError:
     )
 
 
+def json_type(value: Any) -> str:
+    """Returns the name of a JSON value's type."""
+    return _JSON_TYPES.get(type(value)) or {None: "Null", True: "True", False: "False"}[value]
+
+
 def _type_error(leaf: Any, dtype: tf.DType) -> ServingError:
-    kind = _JSON_TYPES.get(type(leaf)) or {None: "Null", True: "True", False: "False"}[leaf]
     return invalid_argument(
-        f"JSON Value: {show(leaf)} Type: {kind} is not of expected type: "
+        f"JSON Value: {show(leaf)} Type: {json_type(leaf)} is not of expected type: "
         f"{_TENSOR_TYPES.get(dtype, dtype.name)}"
     )
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.errors import ServingError, invalid_argument
-from serving.tensor_json import array_from_json, array_to_json, is_base64, show
+from serving.server.errors import ServingError, invalid_argument
+from serving.server.tensor_json import array_from_json, array_to_json, is_base64, show
 
 
 class Format(Enum):
@@ -47,15 +47,7 @@ def parse_body(body: bytes) -> PredictBody:
     Raises:
         ServingError: INVALID_ARGUMENT where the body is not JSON of the documented form.
     """
-    document = _parse_json(body)
-    if not isinstance(document, dict):
-        raise invalid_argument(f"JSON Value: {show(document)} Is not object")
-    signature_name = document.get("signature_name", "")
-    if not isinstance(signature_name, str):
-        raise invalid_argument(
-            f"JSON Value: {show(document)} not formatted correctly. 'signature_name' key must be "
-            "a string value."
-        )
+    document, signature_name = parse_document(body)
     given = [form for form in Format if form.value in document]
     if not given:
         raise invalid_argument("Missing 'inputs' or 'instances' key")
@@ -65,6 +57,24 @@ def parse_body(body: bytes) -> PredictBody:
             "or 'instances' keys to exist"
         )
     return PredictBody(signature_name, given[0], document[given[0].value])
+
+
+def parse_document(body: bytes) -> tuple[dict[str, Any], str]:
+    """Returns the object of a request's body, and the signature that it names.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT where the body is not a JSON object.
+    """
+    document = _parse_json(body)
+    if not isinstance(document, dict):
+        raise invalid_argument(f"JSON Value: {show(document)} Is not object")
+    signature_name = document.get("signature_name", "")
+    if not isinstance(signature_name, str):
+        raise invalid_argument(
+            f"JSON Value: {show(document)} not formatted correctly. 'signature_name' key must be "
+            "a string value."
+        )
+    return document, signature_name
 
 
 def _parse_json(body: bytes) -> Any:

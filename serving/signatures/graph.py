@@ -7,10 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from configs.runs import TrainedRun
-from serving.raw_ids import RawIds, ReadableIds
-from serving.recommend import Recommend
-from serving.score import PairScore, RowScore, scores_rows
-from serving.user_scorers import make_user_scorer
+from serving.signatures.raw_ids import RawIds, ReadableIds
+from serving.signatures.recommend import Recommend
+from serving.signatures.score import PairScore, RowScore, scores_rows
+from serving.signatures.user_scorers import make_user_scorer
 
 
 class ServingGraph(tf.Module):

@@ -15,9 +15,9 @@ from data.errors import InputError
 from data.feature import LABEL
 from data.pipeline import MASK, Batch
 from data.schema import FIRST_ID, OOV_ID, PAD_ID, Column, Feature, Kind
-from serving.raw_ids import RawIds
-from serving.request_checks import check_rows
-from serving.user_scorers import UserScorer
+from serving.signatures.raw_ids import RawIds
+from serving.signatures.request_checks import check_rows
+from serving.signatures.user_scorers import UserScorer
 
 _VIEW = "rows"
 _INPUTS = (Kind.USER, Kind.ITEM, Kind.CATEGORICAL, Kind.MULTI_HOT, Kind.NUMERIC)

@@ -1,6 +1,6 @@
 """The graph that recommends: raw ids in, raw ids out, everything between in TensorFlow.
 
-Legend: B requests, H history, E excluded, I item ids (padding and unknown included), K list.
+Legend: B requests, H history, E excluded, A allowed, I item ids (padding and unknown included), K list.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from configs.runs import TrainedRun
 from data.schema import FIRST_ID, OOV_ID, PAD_ID
-from serving.raw_ids import RawIds, ReadableIds
-from serving.request_checks import check_k, check_rows
-from serving.user_scorers import UserScorer
+from serving.signatures.raw_ids import RawIds, ReadableIds
+from serving.signatures.request_checks import check_k, check_rows
+from serving.signatures.user_scorers import UserScorer
 
 NO_SCORE = float(np.finfo(np.float32).min)  # of a place in the list that no item fills
 _NONE = float("-inf")
@@ -58,6 +58,7 @@ class Recommend(tf.Module):
                 spec("user", user),
                 spec("history", item, None),
                 spec("exclude", item, None),
+                spec("allow", item, None),
                 spec("k", tf.int32),
                 spec("exclude_seen", tf.bool),
             ],
@@ -68,13 +69,14 @@ class Recommend(tf.Module):
         """Recommends to known users, without the items that they have seen."""
         nothing = tf.fill([tf.size(user), 0], tf.constant(self._item_ids.padding))
         nothing = tf.cast(nothing, self._item_ids.dtype)
-        return self.recommend(user, nothing, nothing, k, tf.ones_like(user, tf.bool))
+        return self.recommend(user, nothing, nothing, nothing, k, tf.ones_like(user, tf.bool))
 
     def recommend(
         self,
         user: tf.Tensor,
         history: tf.Tensor,
         exclude: tf.Tensor,
+        allow: tf.Tensor,
         k: tf.Tensor,
         exclude_seen: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
@@ -84,6 +86,7 @@ class Recommend(tf.Module):
             user: Raw user ids (B,); padding where there is only a history.
             history: Raw item ids (B, H) in time order, padded with "" or -1.
             exclude: Raw item ids never to return (B, E), padded likewise.
+            allow: The only raw item ids to return (B, A), padded likewise; no id allows all.
             k: Items wanted (B,), int32, from 1; the lists are as wide as the largest.
             exclude_seen: Whether to leave out items the user has seen (B,), bool.
 
@@ -94,13 +97,15 @@ class Recommend(tf.Module):
             unknown_share: (B,), float32, share of the given user and history ids that training
                 never saw.
         """
-        check_rows(user=user, history=history, exclude=exclude, k=k, exclude_seen=exclude_seen)
+        lists = {"history": history, "exclude": exclude, "allow": allow}
+        check_rows(user=user, **lists, k=k, exclude_seen=exclude_seen)
         check_k(k)
         users, past = self._user_ids.encode(user), self._item_ids.encode(history)
         scores, is_informed = self._scorer(users, past)
         scores = tf.where(is_informed[:, None], scores, self._popularity)
         scores = self._without_seen(scores, users, past, exclude_seen)
         scores = _without(scores, self._item_ids.encode(exclude))
+        scores = _only(scores, self._item_ids.encode(allow))
         items, best = self._top(scores, k)
         given = tf.concat([users[:, None], past], axis=1)
         unknown = tf.reduce_sum(tf.cast(given == OOV_ID, tf.float32), axis=1)
@@ -137,3 +142,19 @@ def _without(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
     rows = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, None], tf.shape(items))
     index = tf.reshape(tf.stack([rows, items], axis=2), [-1, 2])
     return tf.tensor_scatter_nd_update(scores, index, tf.fill([tf.shape(index)[0]], _NONE))
+
+
+def _only(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """Returns scores (B, I) at -inf but for the items (B, n); rows without any stay as they are."""
+
+    def restricted() -> tf.Tensor:
+        rows = tf.range(tf.shape(scores)[0])[:, None] * tf.shape(scores)[1]
+        allowed = tf.scatter_nd(
+            tf.reshape(rows + items, [-1, 1]), tf.ones([tf.size(items)]), [tf.size(scores)]
+        )
+        is_free = tf.reduce_all(items == PAD_ID, axis=1)
+        return tf.where(
+            is_free[:, None] | (tf.reshape(allowed, tf.shape(scores)) > 0), scores, _NONE
+        )
+
+    return tf.cond(tf.size(items) > 0, restricted, lambda: scores)

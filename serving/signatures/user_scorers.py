@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from configs.runs import TrainedRun
 from data.schema import FIRST_ID, PAD_ID
-from serving.stored_histories import StoredHistories, items_in_time_order
+from serving.signatures.stored_histories import StoredHistories, items_in_time_order
 
 NEIGHBOURS = 10  # training users whose scores stand in for an unknown user's
 

@@ -1,0 +1,99 @@
+"""Asks over TF Serving's RESTful API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import requests
+
+from serving.client.errors import no_answer, refused
+from serving.client.retries import with_retries
+
+_CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class RestTransport:
+    """One model over HTTP. Not for several threads at once.
+
+    Args:
+        url: Of the server, such as `http://127.0.0.1:8501`.
+        model: The model's name there, with the version or label if any.
+        timeout: Seconds for a request, retries included.
+        retries: Most attempts after the first.
+    """
+
+    def __init__(self, url: str, model: str, timeout: float, retries: int) -> None:
+        self.address = f"{url.rstrip('/')}/v1/models/{model}"
+        self._timeout, self._retries = timeout, retries
+        self._session = requests.Session()
+
+    def predict(self, signature: str, inputs: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+        """Returns the outputs of a signature by name, as nested lists.
+
+        Raises:
+            RequestError: The server's error, or no answer.
+        """
+        body = {"signature_name": signature, "inputs": inputs}
+        outputs = self._call("POST", ":predict", body)["outputs"]
+        return outputs if isinstance(outputs, dict) else {"outputs": outputs}
+
+    def input_types(self) -> dict[str, dict[str, str]]:
+        """Returns the types of each signature's inputs, such as `DT_INT64`; asked for once."""
+        return self._input_types
+
+    @cached_property
+    def _input_types(self) -> dict[str, dict[str, str]]:
+        signatures = self._call("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
+        return {
+            name: {key: entry["dtype"] for key, entry in signature["inputs"].items()}
+            for name, signature in signatures.items()
+        }
+
+    def versions(self) -> dict[int, str]:
+        """Returns the state of each version, such as `AVAILABLE`."""
+        found = self._call("GET", "")["model_version_status"]
+        return {int(entry["version"]): entry["state"] for entry in found}
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._session.close()
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        # Not by `json=`, which refuses NaN, a missing number.
+        data = None if body is None else json.dumps(body)
+        return with_retries(
+            lambda seconds: self._once(method, path, data, seconds), self._timeout, self._retries
+        )
+
+    def _once(self, method: str, path: str, data: str | None, seconds: float) -> dict[str, Any]:
+        url = f"{self.address}{path}"
+        try:
+            answer = self._session.request(method, url, data=data, timeout=seconds)
+        except requests.Timeout as error:
+            raise no_answer(error, self.address, "DEADLINE_EXCEEDED") from error
+        except requests.RequestException as error:
+            raise no_answer(error, self.address, "UNAVAILABLE") from error
+        try:
+            content = answer.json()
+        except ValueError as error:  # a proxy's page, for example
+            code = _CODES.get(answer.status_code, "UNKNOWN")
+            raise no_answer(f"{answer.status_code}: no JSON", self.address, code) from error
+        if answer.status_code != requests.codes.ok:
+            code = _CODES.get(answer.status_code, "UNKNOWN")
+            raise refused(code, f"{answer.status_code}: {content.get('error')}", self.address)
+        return content

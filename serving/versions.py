@@ -1,0 +1,16 @@
+"""Version folders: where an exporter writes and a server looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def version_folders(base_path: Path) -> dict[int, Path]:
+    """Returns the versions in a base path: folders whose name is a whole number.
+
+    Folders of any other name, such as those that an exporter is still writing, do not count.
+    """
+    if not base_path.is_dir():
+        return {}
+    folders = (path for path in base_path.iterdir() if path.is_dir())
+    return {int(p.name): p for p in folders if p.name.isascii() and p.name.isdigit()}
