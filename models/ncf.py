@@ -68,6 +68,7 @@ class NCF(Recommender):
             start = tf.keras.initializers.GlorotUniform(seed=seed * 1000 + 99)
             self.mlp_output = self._add_output("mlp/output", config.hidden[-1], start)
         self.output_bias = self._add_output("output/bias", 1, "zeros")
+        self._frozen_items: Vectors = {}
 
     def _add_output(self, name: str, width: int, start: object) -> tf.Variable:
         return self.add_weight(name, (width,), initializer=start, experimental_autocast=False)
@@ -146,7 +147,7 @@ class NCF(Recommender):
     def item_scores(self, batch: Batch) -> tf.Tensor:
         """Returns logits of all items, (B, I), float32."""
         user = self.tables.split("user", self.tables.gather({"user": batch["user"]})["user"])
-        item = self.tables.split("item", self.tables.rows("item"))
+        item = self._frozen_items or self._of_items(self.tables.rows("item"))
         logits = self.output_bias[0]
         if self.config.has_gmf:
             weighted = user["gmf"] * self._gmf_weights()
@@ -154,18 +155,23 @@ class NCF(Recommender):
         if self.config.variant == "mf":
             return logits + user["bias"] + item["bias"][:, 0]
         if self.config.has_mlp:
-            logits += self._mlp_scores(user["mlp"], item["mlp"])
+            logits += self._mlp_scores(user["mlp"], item["half"])
         return logits
 
-    def _mlp_scores(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        """Returns the MLP's share of the logits of all pairs: (B, I)."""
-        of_items = self.mlp.share(items, self.config.mlp_dim)  # (I, H[0])
+    def freeze_items(self) -> list[tf.Variable]:
+        """Computes the items' share of the MLP's first layer once, most of the work of one user."""
+        of_items = self._of_items(self.tables.rows("item"))
+        self._frozen_items = {n: tf.Variable(v, trainable=False) for n, v in of_items.items()}
+        return list(self._frozen_items.values())
+
+    def _mlp_scores(self, users: tf.Tensor, of_items: tf.Tensor) -> tf.Tensor:
+        """Returns the MLP's share of the logits of all pairs, (B, I); `of_items` is (I, H[0])."""
 
         def of_user(half: tf.Tensor) -> tf.Tensor:
             # User by user, as all pairs' activations at once would leave the cache.
             return self._mlp_logits(self.mlp.rest(half + of_items))
 
-        signature = tf.TensorSpec(items.shape[:1], tf.float32)
+        signature = tf.TensorSpec(of_items.shape[:1], tf.float32)
         return tf.map_fn(of_user, self.mlp.share(users, 0), fn_output_signature=signature)
 
     def _weighted_norms(self, vectors: tf.Tensor) -> tf.Tensor:

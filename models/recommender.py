@@ -100,6 +100,14 @@ class Recommender(tf.keras.Model):
             out-of-vocabulary) mean nothing.
         """
 
+    def freeze_items(self) -> list[tf.Variable]:
+        """Computes once what `item_scores` needs of the items alone; they must change no more.
+
+        Returns:
+            The variables that `item_scores` takes it from afterwards; none by default.
+        """
+        return []
+
     @property
     def recommends(self) -> bool:
         """Whether the model can score items for a user: the data has both."""

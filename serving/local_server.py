@@ -15,7 +15,6 @@ those that you trust.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
 import tensorflow as tf
+import uvloop
 from absl import app, flags
 
 from data.errors import InputError
@@ -170,7 +170,7 @@ def main(argv: list[str]) -> int:
 
     try:
         models, options = _models(), _options()
-        asyncio.run(serve_until_stopped(_manager(models), options, started))
+        uvloop.run(serve_until_stopped(_manager(models), options, started))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -23,6 +23,11 @@ _FIELDS = {
     tf.bool: "bool_val",
     tf.string: "string_val",
 }
+_KINDS = {
+    np.dtype(dtype.as_numpy_dtype): (dtype.as_datatype_enum, field)
+    for dtype, field in _FIELDS.items()
+}
+_DTYPES = {dtype.as_datatype_enum: dtype for dtype in _FIELDS}
 
 
 def array_from_proto(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
@@ -43,12 +48,32 @@ def array_from_proto(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
             f"Tensor {name} of shape {shape} must have at most {MAX_ELEMENTS} elements"
         )
     try:
-        array = tf.make_ndarray(proto)
+        return _decoded(proto, shape)
     except (TypeError, ValueError, KeyError) as error:
         raise invalid_argument(f"Tensor {name} cannot be decoded: {error}") from error
-    if array.dtype.kind in "SU":  # of a string tensor without any element
-        return array.astype(object)
-    return array
+
+
+def _decoded(proto: tensor_pb2.TensorProto, shape: list[int]) -> np.ndarray:
+    dtype = _DTYPES.get(proto.dtype)
+    if dtype is None or proto.tensor_content:
+        array = tf.make_ndarray(proto)
+        # Of a string tensor without any element it makes one of characters.
+        return array.astype(object) if array.dtype.kind in "SU" else array
+    # By hand, as most requests are of a few values, for which `make_ndarray` takes long.
+    values = getattr(proto, _FIELDS[dtype])
+    array = np.array(values, object if dtype == tf.string else dtype.as_numpy_dtype)
+    count = math.prod(shape)
+    if len(array) < count:  # the last value, or nothing at all, stands for the rest
+        last = array[-1:] if len(array) else _nothing(array.dtype)
+        array = np.concatenate([array, np.repeat(last, count - len(array))])
+    return array.reshape(shape)
+
+
+def _nothing(dtype: np.dtype) -> np.ndarray:
+    empty = np.zeros(1, dtype)
+    if dtype.kind == "O":
+        empty[0] = b""
+    return empty
 
 
 def proto_from_array(array: np.ndarray) -> tensor_pb2.TensorProto:
@@ -57,11 +82,12 @@ def proto_from_array(array: np.ndarray) -> tensor_pb2.TensorProto:
     Args:
         array: The output; strings are bytes in an object array.
     """
-    dtype = tf.string if array.dtype == object else tf.as_dtype(array.dtype)
-    if dtype not in _FIELDS:
+    kind = _KINDS.get(array.dtype)
+    if kind is None:
         return tf.make_tensor_proto(array)
-    proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)
+    number, field = kind
+    proto = tensor_pb2.TensorProto(dtype=number)
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    getattr(proto, _FIELDS[dtype]).extend(array.ravel().tolist())
+    getattr(proto, field).extend(array.ravel().tolist())
     return proto

@@ -23,6 +23,7 @@ from serving.server.servable import Servable
 from serving.server.settings import BatchingParameters
 
 Outcome = list[np.ndarray] | BaseException
+_TICK = 0.001  # seconds: a timer may ring a little early, and must not ring without end
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +130,11 @@ class Batcher:
             running.add_done_callback(partial(self._finish, batch))
         if self._free and self._waiting and self._timer is None:
             wait = min(batch.ready_at for batch in self._waiting) - time.monotonic()
-            self._timer = asyncio.get_running_loop().call_later(max(wait, 0), self._wake)
+            self._timer = asyncio.get_running_loop().call_later(max(wait, _TICK), self._wake)
 
     def _next(self) -> _Batch | None:
         now, limit = time.monotonic(), self._parameters.max_batch_size
-        ready = (b for b in self._waiting if b.ready_at <= now or b.rows >= limit)
+        ready = (b for b in self._waiting if b.ready_at <= now + _TICK / 2 or b.rows >= limit)
         return next(ready, None)
 
     def _wake(self) -> None:

@@ -15,7 +15,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -77,10 +77,24 @@ class RestOptions:
     metrics_path: str | None = None
 
 
-def make_app(inference: Inference, options: RestOptions) -> web.Application:
-    """Returns the web application that serves the models."""
+def make_app(
+    inference: Inference, options: RestOptions, begun: Callable[[web.Request], None]
+) -> web.Application:
+    """Returns the web application that serves the models.
+
+    Args:
+        inference: The models and the threads that run them.
+        options: Limits.
+        begun: Told of each request.
+    """
     app = web.Application(client_max_size=options.max_body_bytes)
-    app.router.add_route("*", "/{path:.*}", RestHandler(inference, options).handle)
+    handler = RestHandler(inference, options)
+
+    async def handle(request: web.Request) -> web.Response:
+        begun(request)
+        return await handler.handle(request)
+
+    app.router.add_route("*", "/{path:.*}", handle)
     return app
 
 

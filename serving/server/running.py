@@ -14,6 +14,7 @@ from data.errors import InputError
 from serving.server.engine import Engine
 from serving.server.grpc_api import add_services
 from serving.server.inference import Inference
+from serving.server.listening import HEADER_SECONDS, Listener
 from serving.server.metrics import Metrics
 from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions, make_app
@@ -34,6 +35,7 @@ class ServerOptions:
         max_message_bytes: Largest gRPC message.
         rest: Limits of the HTTP server.
         batching: How to put concurrent requests together; None to run each on its own.
+        header_seconds: Longest time until the first HTTP request of a connection.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +45,7 @@ class ServerOptions:
     max_message_bytes: int = 64 * 2**20
     rest: RestOptions = field(default_factory=RestOptions)
     batching: BatchingParameters | None = None
+    header_seconds: float = HEADER_SECONDS
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Server:
         self._engine = Engine(options.threads, options.batching, metrics)
         self._inference = Inference(manager, self._engine, metrics)
         self._grpc: grpc.aio.Server | None = None
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
     async def start(self) -> Addresses:
         """Starts listening.
@@ -101,25 +104,23 @@ class Server:
         options = self._options
         if options.rest_api_port is None:
             return None
-        app = make_app(self._inference, options.rest)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, keepalive_timeout=75
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, options.host, options.rest_api_port)
+        app = make_app(self._inference, options.rest, lambda r: listener.asked(r))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        listener = self._listener = Listener(runner, options.header_seconds)
+        await runner.setup()
         try:
-            await site.start()
+            port = await listener.start(options.host, options.rest_api_port)
         except OSError as error:
             raise _cannot_listen(options.host, options.rest_api_port, error) from error
-        return f"{options.host}:{self._runner.addresses[0][1]}"
+        return f"{options.host}:{port}"
 
     async def stop(self) -> None:
         """Answers what is under way, takes nothing new, and gives all memory back."""
         stops = []
         if self._grpc is not None:
             stops.append(self._grpc.stop(SHUTDOWN_SECONDS))
-        if self._runner is not None:
-            stops.append(self._runner.cleanup())
+        if self._listener is not None:
+            stops.append(self._listener.stop())
         await asyncio.gather(*stops)
         self._engine.close()
         await asyncio.to_thread(self._manager.close)

@@ -50,6 +50,8 @@ class Signature:
         name: Its key in the SavedModel.
         method: What it may be asked by, such as `tensorflow/serving/predict`.
         inputs: Input tensors by name, with the dimensions that are fixed.
+        shapes: Their shapes; None for a dimension, or a whole shape, that is not fixed.
+        dtypes: Their types as arrays.
         defaults: Values of inputs that a request may leave out.
         feeds: The graph's tensor of each input.
         fetches: The graph's tensor of each output.
@@ -58,6 +60,8 @@ class Signature:
     name: str
     method: str
     inputs: Mapping[str, tf.TensorSpec]
+    shapes: Mapping[str, Sequence[int | None] | None]
+    dtypes: Mapping[str, np.dtype]
     defaults: Mapping[str, np.ndarray]
     feeds: Mapping[str, str]
     fetches: Mapping[str, str]
@@ -164,17 +168,25 @@ def checked_inputs(signature: Signature, inputs: Mapping[str, np.ndarray]) -> di
         value = inputs.get(name, signature.defaults.get(name))
         if value is None:
             raise invalid_argument(f"Missing named input: {name}")
-        if not spec.shape.is_compatible_with(value.shape):
+        if not _fits(value.shape, signature.shapes[name]):
             raise invalid_argument(
                 f"Input {name} must have shape {spec.shape}. Received: {value.shape}"
             )
-        received = tf.string if value.dtype == object else tf.as_dtype(value.dtype)
-        if received != spec.dtype:
+        if value.dtype != signature.dtypes[name]:
+            received = "string" if value.dtype == object else value.dtype.name
             raise invalid_argument(
-                f"Expects {name} to be {spec.dtype.name} but {received.name} is provided"
+                f"Expects {name} to be {spec.dtype.name} but {received} is provided"
             )
         feeds[signature.feeds[name]] = value
     return feeds
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None] | None) -> bool:
+    if wanted is None:
+        return True
+    return len(shape) == len(wanted) and all(
+        size is None or size == given for given, size in zip(shape, wanted, strict=True)
+    )
 
 
 def _load(path: Path, threads: GraphThreads) -> tf.compat.v1.Session:
@@ -203,6 +215,8 @@ def _signature(name: str, definition: SignatureDef) -> Signature:
         name,
         definition.method_name,
         specs,
+        {key: None if s.shape.rank is None else s.shape.as_list() for key, s in specs.items()},
+        {key: np.dtype(spec.dtype.as_numpy_dtype) for key, spec in specs.items()},
         {key: tf.make_ndarray(value) for key, value in definition.defaults.items()},
         {key: definition.inputs[key].name for key in specs},
         {key: definition.outputs[key].name for key in sorted(definition.outputs)},

@@ -1,6 +1,7 @@
 """The graph that recommends: raw ids in, raw ids out, everything between in TensorFlow.
 
-Legend: B requests, H history, E excluded, A allowed, I item ids (padding and unknown included), K list.
+Legend: B requests, H history, E excluded, A allowed, I item ids (padding and unknown included),
+K list.
 """
 
 from __future__ import annotations

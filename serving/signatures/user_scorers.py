@@ -29,6 +29,7 @@ class _Scorer(tf.Module):
         self.stored = stored
         self._item_scores, self._pair_scores = model.item_scores, model.scores
         self._tables, self._dense = model.tables, model.weights
+        self._frozen = model.freeze_items()
 
 
 class ScorerByUser(_Scorer):

@@ -102,6 +102,46 @@ def half_plus_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base_path
 
 
+def save_example_model(folder: Path) -> None:
+    """Writes a version with signatures that take serialized examples, as estimators made them.
+
+    `regress` and `classify` take one tensor, so that they can be asked together: y = 2x and the
+    classes small and large by whether x is above 1. `serving_default` is `predict`.
+    """
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        examples = tf.compat.v1.placeholder(tf.string, [None], name="examples")
+        parsed = tf.io.parse_example(
+            examples,
+            {
+                "x": tf.io.FixedLenFeature([], tf.float32),
+                "scale": tf.io.FixedLenFeature([], tf.float32, default_value=2.0),
+            },
+        )
+        x = parsed["x"]
+        scores = tf.stack([1.0 - x, x], axis=1)
+        labels = tf.where(scores > -tf.ones_like(scores), [["small", "large"]], "")
+        outputs = {
+            "regress": ("outputs", x * parsed["scale"]),
+            "classify_both": ("scores", scores),
+        }
+        build = tf.compat.v1.saved_model.build_tensor_info
+        signatures = {
+            name: tf.compat.v1.saved_model.build_signature_def(
+                {"inputs": build(examples)},
+                {key: build(value)}
+                | ({"classes": build(labels)} if name == "classify_both" else {}),
+                f"tensorflow/serving/{name.partition('_')[0]}",
+            )
+            for name, (key, value) in outputs.items()
+        }
+        signatures["serving_default"] = tf.compat.v1.saved_model.build_signature_def(
+            {"examples": build(examples)}, {"x": build(x)}, "tensorflow/serving/predict"
+        )
+        builder = tf.compat.v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+        builder.save()
+
+
 @contextmanager
 def running(manager: ModelManager, options: ServerOptions) -> Iterator[Addresses]:
     """Runs a server in a thread, on free ports."""

@@ -68,7 +68,9 @@ def test_known_users_get_the_best_items_that_they_have_not_seen(
 
 
 @every_model
-def test_only_allowed_items_appear_that_are_neither_excluded_nor_seen(name: str, export_of: ExportOf) -> None:
+def test_only_allowed_items_appear_that_are_neither_excluded_nor_seen(
+    name: str, export_of: ExportOf
+) -> None:
     exported = export_of(name)
     raw_users, raw_items = (exported.run.data.raw_ids(f) for f in ("user", "item"))
 
