@@ -18,6 +18,7 @@ from data.schema import SCHEMA_FILE
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_weights
+from models.table_storage import table_storage
 
 CONFIG_FILE = "config.json"
 BEST_FILE = "best.json"
@@ -141,7 +142,24 @@ def load_run(
             where=folder / CONFIG_FILE,
             action="Pass the folder of the original dataset, or train again",
         )
-    model = build_model(config, data, communicator)
+    return _restored(folder, config, data, communicator)
+
+
+def in_bfloat16(run: TrainedRun) -> TrainedRun:
+    """Returns a run with its embedding tables rounded to bfloat16; those of FTRL stay as they are.
+
+    They are read from the checkpoint again: the given run can be let go of before.
+    """
+    trainer = dataclasses.replace(run.config.trainer, table_dtype="bfloat16")
+    config = dataclasses.replace(run.config, trainer=trainer)
+    return _restored(run.folder, config, run.data, None)
+
+
+def _restored(
+    folder: Path, config: RunConfig, data: PreparedDataset, communicator: Communicator | None
+) -> TrainedRun:
+    with table_storage(draws=False):  # every row is read
+        model = build_model(config, data, communicator)
     checkpoint = best_checkpoint(folder)
     load_weights(model, checkpoint)
     return TrainedRun(folder, config, data, model, int(checkpoint.name.rpartition("-")[2]))

@@ -3,10 +3,11 @@
   python -m serving.export --model_dir=RUN --export_dir=EXPORT
 
 Writes EXPORT/<version>, whole or not at all: before it is published, a clean process must give
-the trainer's scores with it. Signatures (`saved_model_cli show --dir EXPORT/1 --all`):
+the trainer's scores with it. A model card and warm-up requests are in its assets.extra.
+Signatures (`saved_model_cli show --dir EXPORT/1 --all`):
 
   recommend_user   user, k -> items, scores, is_popular, unknown_share
-  recommend        user, history, exclude, k, exclude_seen -> the same
+  recommend        user, history, exclude, allow, k, exclude_seen -> the same
   score            user, item, or the raw features of a row -> logit, probability, is_known
 
 The first of them that the model and its data can answer is the default.
@@ -14,13 +15,17 @@ The first of them that the model and its data can answer is the default.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
@@ -29,24 +34,61 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
-from configs.runs import TrainedRun, config_to_json, load_run, schema_sha256
-from data.atomic import atomic_folder, write_json
+from configs.runs import TrainedRun, in_bfloat16, load_run
+from data.atomic import atomic_folder
 from data.errors import InputError
-from serving.sample import raw_rows, trainer_answers
+from serving.model_card import ModelCard, model_card, write_card
+from serving.precision import TOLERANCES, Precision
+from serving.sample import Sample, raw_rows, trainer_answers
 from serving.signatures.graph import ServingGraph
 from serving.versions import version_folders
+from serving.warm_up_requests import write_warm_up
 
 EXIT_BAD_INPUT = 2
-CARD_FILE = "assets.extra/model_card.json"
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder of a finished run.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder that holds the version folders.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "The run's dataset, where it has moved.")
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    list(TOLERANCES),
+    "Of the embedding tables: bfloat16 takes half the memory, and scores differ a little.",
+)
+_SKIP_VERIFY = flags.DEFINE_bool(
+    "skip_verify", False, "Publish without the check that a clean process gives the same scores."
+)
+_SKIPPED = """
+WARNING: --skip_verify: nobody has checked that this export gives the trainer's scores, that it
+loads without this project's code, or that it hides seen and excluded items.
+"""
 _VERSION = flags.DEFINE_integer("version", None, "Version; by default the next.", lower_bound=1)
 
 
-def export(run: TrainedRun, export_dir: Path, version: int | None = None) -> Path:
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a run is exported.
+
+    Attributes:
+        version: The version; by default the next.
+        is_verified: Whether a clean process must give the trainer's scores first.
+        precision: Of the embedding tables, in which scores are compared.
+    """
+
+    version: int | None = None
+    is_verified: bool = True
+    precision: Precision = "float32"
+
+
+def export(
+    load: Callable[[], TrainedRun], export_dir: Path, options: ExportOptions = ExportOptions()
+) -> Path:
     """Writes and verifies a version.
+
+    Args:
+        load: Loads the run; it is let go of before the check, which holds the tables once more.
+        export_dir: Folder that holds the version folders.
+        options: How to export.
 
     Returns:
         The version's folder.
@@ -54,7 +96,7 @@ def export(run: TrainedRun, export_dir: Path, version: int | None = None) -> Pat
     Raises:
         InputError: The version exists, or the export does not give the trainer's scores.
     """
-    number = version or max(version_folders(export_dir), default=0) + 1
+    number = options.version or max(version_folders(export_dir), default=0) + 1
     target = export_dir / str(number)
     if target.exists():
         raise InputError(
@@ -62,30 +104,30 @@ def export(run: TrainedRun, export_dir: Path, version: int | None = None) -> Pat
             received=target,
             action="Leave --version out to take the next",
         )
+    loaded = [load()]
     with atomic_folder(target) as partial:
-        write_version(run, partial)
-        _verify(run, partial)
+        card, answers = _write(loaded.pop(), partial, options)  # which alone holds it then
+        gc.collect()  # models hold themselves in circles
+        if options.is_verified:
+            _verify(answers, partial, options.precision)
+        write_card(card, partial)
     return target
 
 
+def _write(run: TrainedRun, folder: Path, options: ExportOptions) -> tuple[ModelCard, Sample]:
+    answers = trainer_answers(run)  # first, as the graph freezes parts of the model
+    if options.precision == "bfloat16":
+        run = in_bfloat16(run)
+    write_version(run, folder)
+    write_warm_up(folder, answers)
+    tolerance = TOLERANCES[options.precision] if options.is_verified else None
+    return model_card(run, options.precision, tolerance), answers
+
+
 def write_version(run: TrainedRun, folder: Path) -> None:
-    """Writes the SavedModel and its card, unchecked."""
+    """Writes the SavedModel, unchecked."""
     graph = ServingGraph(run)
     tf.saved_model.save(graph, str(folder), signatures=graph.signatures())
-    (folder / CARD_FILE).parent.mkdir(exist_ok=True)
-    write_json(folder / CARD_FILE, model_card(run))
-
-
-def model_card(run: TrainedRun) -> dict[str, object]:
-    """Returns what the version is: data, config, and metrics with their protocol."""
-    path = run.folder / "metrics.json"
-    return {
-        "dataset": run.data.schema.name,
-        "schema_sha256": schema_sha256(run.data),
-        "step": run.step,
-        "config": config_to_json(run.config),
-        "results": json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None,
-    }
 
 
 def example(run: TrainedRun) -> str:
@@ -98,13 +140,18 @@ def example(run: TrainedRun) -> str:
     return f"--features={shlex.quote(json.dumps(row, default=bytes.decode))}"
 
 
-def _verify(run: TrainedRun, folder: Path) -> None:
+def _verify(answers: Sample, folder: Path, precision: Precision) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         sample = Path(scratch, "sample.npz")
-        np.savez(sample, **trainer_answers(run))  # type: ignore[arg-type]
+        np.savez(sample, **answers)  # type: ignore[arg-type]
+        tolerance = str(TOLERANCES[precision])
         command = [sys.executable, "-m", "serving.verify", str(folder.resolve()), str(sample)]
         done = subprocess.run(
-            command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+            [*command, tolerance],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if done.returncode:
         raise InputError(
@@ -124,18 +171,29 @@ def main(argv: list[str]) -> None:
     try:
         if not _MODEL_DIR.value or not _EXPORT_DIR.value:
             raise InputError("--model_dir and --export_dir must be given", action="See --help")
-        run = load_run(_MODEL_DIR.value, _DATA_DIR.value)
-        target = export(run, Path(_EXPORT_DIR.value), _VERSION.value)
+        model_dir, shown = _MODEL_DIR.value, dict[str, str]()
+
+        def load() -> TrainedRun:
+            run = load_run(model_dir, _DATA_DIR.value)
+            shown.update(name=run.config.model_name, example=example(run))
+            return run
+
+        precision = cast(Precision, _PRECISION.value)
+        options = ExportOptions(_VERSION.value, not _SKIP_VERIFY.value, precision)
+        target = export(load, Path(_EXPORT_DIR.value), options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
-    name = run.config.model_name
-    print(f"Exported to {target}; a clean process gave the trainer's scores")
+    checked = "a clean process gave the trainer's scores"
+    if _SKIP_VERIFY.value:
+        checked = "NOT CHECKED"
+        print(_SKIPPED, file=sys.stderr)
+    print(f"Exported to {target}; {checked}")
     print(
-        f"Next: python -m serving.local_server --model_name={name} "
+        f"Next: python -m serving.local_server --model_name={shown['name']} "
         f"--model_base_path={shlex.quote(str(target.parent))}"
     )
-    print(f"Then: python -m serving.client --model_name={name} {example(run)}")
+    print(f"Then: python -m serving.client --model_name={shown['name']} {shown['example']}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Checks an export in a clean process that imports TensorFlow and NumPy, and nothing of ours.
 
-  python -m serving.verify EXPORT/1 SAMPLE.npz
+  python -m serving.verify EXPORT/1 SAMPLE.npz TOLERANCE
 
 The sample holds what the trainer's model answers; see `serving.sample`. Exits with 1 and says what
 differs where the export answers otherwise.
@@ -18,7 +18,6 @@ import numpy as np
 import tensorflow as tf
 
 CHUNK = 100  # users asked at once
-TOLERANCE = 1e-5  # of scores, relative to the larger of 1 and the score
 SCORED = "score:"  # before the names of the inputs of `score` in a sample
 
 Sample = Mapping[str, np.ndarray]
@@ -26,30 +25,37 @@ Sample = Mapping[str, np.ndarray]
 Ask = Callable[[slice, int], Mapping[str, tf.Tensor]]
 
 
-def differences(path: str, sample: Sample) -> list[str]:
-    """Returns what the SavedModel answers differently, in words; empty where nothing."""
+def differences(path: str, sample: Sample, tolerance: float = 1e-5) -> list[str]:
+    """Returns what the SavedModel answers differently, in words; empty where nothing.
+
+    Args:
+        path: The version folder.
+        sample: What the trainer's model answers.
+        tolerance: Of scores, relative to the larger of 1 and the score.
+    """
     loaded = tf.saved_model.load(path)
     found = []
     if "user" in sample:
-        found += _of_users(loaded.signatures, sample)
+        found += _of_users(loaded.signatures, sample, tolerance)
     if "history" in sample:
-        found += _of_histories(loaded.signatures, sample)
+        found += _of_histories(loaded.signatures, sample, tolerance)
     if "logit" in sample:
         inputs = {k.removeprefix(SCORED): v for k, v in sample.items() if k.startswith(SCORED)}
         tensors = {name: tf.constant(values) for name, values in inputs.items()}
-        if not _close(loaded.signatures["score"](**tensors)["logit"].numpy(), sample["logit"]):
+        logits = loaded.signatures["score"](**tensors)["logit"].numpy()
+        if not _close(logits, sample["logit"], tolerance):
             found.append("score: logits differ")
     return found
 
 
-def _of_users(signatures: Mapping[str, Any], sample: Sample) -> list[str]:
+def _of_users(signatures: Mapping[str, Any], sample: Sample, tolerance: float) -> list[str]:
     users, items, scores = sample["user"], sample["items"], sample["scores"]
 
     def ask(part: slice, k: int) -> Mapping[str, tf.Tensor]:
         asked = tf.constant(users[part])
         return signatures["recommend_user"](user=asked, k=tf.fill([len(asked)], k))
 
-    found = _differing("recommend_user", ask, sample)
+    found = _differing("recommend_user", ask, sample, tolerance)
     half = items.shape[1] // 2
     some, rest = slice(0, CHUNK), slice(half, None)
     if half and not found:
@@ -60,17 +66,17 @@ def _of_users(signatures: Mapping[str, Any], sample: Sample) -> list[str]:
         hidden = [np.concatenate(both) for both in zip(past, excluded, strict=True)]
         lengths = np.array([len(row) for row in hidden])
         expected |= {"seen": np.concatenate(hidden), "seen_lengths": lengths}
-        found = _differing("recommend with items to exclude", without, expected)
+        found = _differing("recommend with items to exclude", without, expected, tolerance)
     return found
 
 
-def _of_histories(signatures: Mapping[str, Any], sample: Sample) -> list[str]:
+def _of_histories(signatures: Mapping[str, Any], sample: Sample, tolerance: float) -> list[str]:
     history, prefix = sample["history"], "history_"
     user_type = signatures["recommend"].structured_input_signature[1]["user"].dtype
     nobody = np.full(len(history), b"" if user_type == tf.string else -1)
     ask = _recommend(signatures, nobody, history, history[:, :0])
     mine = {k.removeprefix(prefix): v for k, v in sample.items() if k.startswith(prefix)}
-    return _differing("recommend with histories", ask, mine)
+    return _differing("recommend with histories", ask, mine, tolerance)
 
 
 def _recommend(
@@ -90,7 +96,7 @@ def _recommend(
     return ask
 
 
-def _differing(name: str, ask: Ask, expected: Sample) -> list[str]:
+def _differing(name: str, ask: Ask, expected: Sample, tolerance: float) -> list[str]:
     """Returns how answers differ from `items` and `scores`, or that they show what was `seen`."""
     count, k = expected["scores"].shape
     seen = np.split(expected["seen"], np.cumsum(expected["seen_lengths"])[:-1])
@@ -99,7 +105,7 @@ def _differing(name: str, ask: Ask, expected: Sample) -> list[str]:
         answer = ask(part, k)
         items, scores = np.array(answer["items"].numpy().tolist()), answer["scores"].numpy()
         wanted, wanted_scores = expected["items"][part], expected["scores"][part]
-        if not _close(scores, wanted_scores):
+        if not _close(scores, wanted_scores, tolerance):
             worst = float(np.abs(scores.astype(np.float64) - wanted_scores).max())
             return [f"{name}: scores differ by up to {worst:g}"]
         filled = scores > np.finfo(np.float32).min
@@ -107,7 +113,7 @@ def _differing(name: str, ask: Ask, expected: Sample) -> list[str]:
             again = np.intersect1d(shown[real], past)
             if len(again):
                 return [f"{name}: item {again[0]!r} is shown, which was seen or excluded"]
-        if not _close(_scores_of(items, wanted, wanted_scores)[filled], scores[filled]):
+        if not _close(_scores_of(items, wanted, wanted_scores)[filled], scores[filled], tolerance):
             return [f"{name}: items have other scores than the trainer gives them"]
     return []
 
@@ -122,16 +128,16 @@ def _scores_of(items: np.ndarray, wanted: np.ndarray, scores: np.ndarray) -> np.
     return np.take_along_axis(scores, place, axis=1)
 
 
-def _close(found: np.ndarray, expected: np.ndarray) -> bool:
+def _close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
     # Without this cast, the difference of two lowest float32 overflows.
     distance = np.abs(found.astype(np.float64) - expected)
-    return bool((distance <= TOLERANCE * np.maximum(1.0, np.abs(expected))).all())
+    return bool((distance <= tolerance * np.maximum(1.0, np.abs(expected))).all())
 
 
 def main() -> int:
     """Compares, and prints what differs."""
     with np.load(sys.argv[2], allow_pickle=False) as stored:
-        found = differences(sys.argv[1], dict(stored))
+        found = differences(sys.argv[1], dict(stored), float(sys.argv[3]))
     for line in found:
         print(line, file=sys.stderr)
     return 1 if found else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+WARM_UP_FILE = Path("assets.extra", "tf_serving_warmup_requests")  # in a version; TF Serving's
+
 
 def version_folders(base_path: Path) -> dict[int, Path]:
     """Returns the versions in a base path: folders whose name is a whole number.

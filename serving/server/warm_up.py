@@ -6,7 +6,6 @@ TF Serving's form: `assets.extra/tf_serving_warmup_requests`, a TFRecord file of
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -15,8 +14,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 from serving.server.errors import Code, ServingError
 from serving.server.servable import Servable, checked_inputs
 from serving.tensor_protos import array_from_proto
+from serving.versions import WARM_UP_FILE
 
-WARM_UP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_REQUESTS = 1000  # TF Serving's limit
 
 

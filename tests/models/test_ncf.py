@@ -73,6 +73,8 @@ def test_logits_follow_the_equations(variant: str, checkerboard_data: PreparedDa
     of_all = model.item_scores(batch).numpy()
     found = np.take_along_axis(of_all, items, axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert model.freeze_items()
+    np.testing.assert_allclose(model.item_scores(batch), of_all, rtol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["neumf", "mf"])

@@ -200,7 +200,8 @@ def save_run(data: PreparedDataset, folder: Path, name: str, **model: Any) -> Pa
     write_json(folder / BEST_FILE, {"checkpoint": checkpoint.name, "chosen_by": "a test"})
     place = {"folder": str(data.folder), "schema_sha256": schema_sha256(data)}
     write_json(folder / CONFIG_FILE, {**config_to_json(config), "data": place})
-    write_json(folder / "metrics.json", {"test": {"ndcg@10/full": 0.25}})
+    results = {"metrics": {"ndcg@10/full": 0.25}, "protocol": {"k": 10}}
+    write_json(folder / "metrics.json", results)
     return folder
 
 
@@ -233,7 +234,7 @@ def neumf(synthetic_data: PreparedDataset, tmp_path_factory: pytest.TempPathFact
     """NeuMF on integer ids, exported by the function."""
     folder = tmp_path_factory.mktemp("neumf")
     run = load_run(save_run(synthetic_data, folder / "run", "ncf"))
-    return Exported(run, export(run, folder / "export"))
+    return Exported(run, export(lambda: run, folder / "export"))
 
 
 @pytest.fixture(scope="session")
@@ -287,7 +288,7 @@ def census(census_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory)
     data = prepare_frame(census_frame, features, folder / "data")
     settings = {"crosses": ("work*code",), "buckets": 4, "exclude": ("hours",)}
     run = load_run(save_run(data, folder / "run", "wide_deep", **settings))
-    return Exported(run, export(run, folder / "export"))
+    return Exported(run, export(lambda: run, folder / "export"))
 
 
 @pytest.fixture(scope="session")

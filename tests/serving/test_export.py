@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,13 +15,18 @@ import pytest
 import tensorflow as tf
 from answers import assert_lists, every_model, model_scores, pasts
 from conftest import Exported, ExportOf, run_module
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from configs.runs import load_run, schema_sha256
 from data.errors import InputError
 from models.recommender import Recommender
-from serving.export import export
+from serving.export import ExportOptions, export
+from serving.model_card import CARD_FILE, CARD_TEXT
 from serving.sample import trainer_answers
+from serving.server.servable import Servable
+from serving.server.warm_up import warm_up
 from serving.verify import differences
+from serving.versions import WARM_UP_FILE
 
 FRESH = """
 import sys
@@ -64,10 +70,64 @@ def test_fresh_process_gives_the_trainers_scores(
 
 
 def test_model_card_says_what_the_version_is(bert_text: Exported) -> None:
-    card = json.loads((bert_text.path / "assets.extra" / "model_card.json").read_text())
+    card = json.loads((bert_text.path / CARD_FILE).read_text())
     assert card["schema_sha256"] == schema_sha256(bert_text.run.data)
     assert card["config"]["model_name"] == "bert4rec"
-    assert card["results"] == {"test": {"ndcg@10/full": 0.25}}
+    assert card["results"] == {"metrics": {"ndcg@10/full": 0.25}, "protocol": {"k": 10}}
+    assert (card["precision"], card["tolerance"]) == ("float32", 1e-5)
+    files = {
+        p for p in bert_text.path.rglob("*") if p.is_file() and p.suffix not in (".json", ".md")
+    }
+    assert card["sha256"] == {
+        path.relative_to(bert_text.path).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+    text = (bert_text.path / CARD_TEXT).read_text()
+    assert "| ndcg@10/full | 0.2500 |" in text
+    assert "a clean process gave the trainer's scores within 1e-05" in text
+
+
+@pytest.mark.parametrize("name", ["ncf", "bert_text"])
+def test_warm_up_requests_ask_for_every_signature(name: str, export_of: ExportOf) -> None:
+    exported = export_of(name)
+    servable = Servable(name, 1, exported.path)
+    path = str(exported.path / WARM_UP_FILE)
+    asked = [
+        PredictionLog.FromString(record).predict_log.request.model_spec.signature_name
+        for record in tf.compat.v1.io.tf_record_iterator(path)
+    ]
+    assert sorted(asked) == ["recommend", "recommend_user", "score"]
+    assert warm_up(servable) == 3
+    servable.close()
+
+
+def _bytes_of_variables(version: Path) -> int:
+    return sum(path.stat().st_size for path in (version / "variables").iterdir())
+
+
+@pytest.mark.parametrize("name", ["ncf", "vae_cf"])
+def test_bfloat16_halves_the_tables_and_scores_stay_close(
+    name: str, export_of: ExportOf, tmp_path: Path
+) -> None:
+    exported = export_of(name)
+    path = export(
+        lambda: load_run(exported.run.folder), tmp_path, ExportOptions(precision="bfloat16")
+    )
+    assert json.loads((path / CARD_FILE).read_text())["precision"] == "bfloat16"
+    tables = exported.run.model.tables
+    saved = _bytes_of_variables(exported.path) - _bytes_of_variables(path)
+    assert saved == pytest.approx(2 * tables.size, rel=0.05)
+    assert differences(str(path), trainer_answers(exported.run, users=20)) != []  # not within 1e-5
+
+
+def test_the_check_can_be_left_out_aloud(neumf: Exported, tmp_path: Path) -> None:
+    flags = [f"--model_dir={neumf.run.folder}", f"--export_dir={tmp_path}", "--skip_verify"]
+    done = run_module("serving.export", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: --skip_verify: nobody has checked" in done.stderr
+    assert "NOT CHECKED" in done.stdout
+    assert json.loads((tmp_path / "1" / CARD_FILE).read_text())["tolerance"] is None
+    assert "not checked against the trainer" in (tmp_path / "1" / CARD_TEXT).read_text()
 
 
 class _OtherInGraph:
@@ -86,13 +146,13 @@ class _OtherInGraph:
 def test_failed_verification_publishes_nothing(neumf: Exported, tmp_path: Path) -> None:
     broken: Any = _OtherInGraph(neumf.run.model)
     with pytest.raises(InputError, match="must give the trainer's scores in a clean process"):
-        export(replace(neumf.run, model=broken), tmp_path / "export")
+        export(lambda: replace(neumf.run, model=broken), tmp_path / "export")
     assert list((tmp_path / "export").iterdir()) == []
 
 
 def test_published_version_is_never_changed(neumf: Exported) -> None:
     with pytest.raises(InputError, match="never changes a published version"):
-        export(load_run(neumf.run.folder), neumf.path.parent, version=1)
+        export(lambda: load_run(neumf.run.folder), neumf.path.parent, ExportOptions(version=1))
 
 
 def test_command_names_a_missing_run(tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ def test_command_ends_with_1_where_histories_are_not_heeded(
 ) -> None:
     _Wrapped(bert_text.path, "history").save(tmp_path / "1")
     np.savez(tmp_path / "sample.npz", **trainer_answers(bert_text.run))  # type: ignore[arg-type]
-    done = run_module("serving.verify", str(tmp_path / "1"), str(tmp_path / "sample.npz"))
+    paths = [str(tmp_path / "1"), str(tmp_path / "sample.npz")]
+    done = run_module("serving.verify", *paths, "1e-5")
     assert done.returncode == 1
     assert "recommend with histories: scores differ by up to" in done.stderr
 

@@ -22,7 +22,7 @@ from serving.server.model_spec import ModelSpec
 from serving.server.servable import checked_inputs
 from serving.server.settings import ModelConfig
 from serving.server.states import State
-from serving.server.warm_up import WARM_UP_FILE
+from serving.versions import WARM_UP_FILE
 
 QUICK = ManagerOptions(poll_seconds=0.05)
 

@@ -1,0 +1,119 @@
+"""The model card of an export: what it was made of, what it scored, the hashes of its files."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from configs.runs import TrainedRun, config_to_json, schema_sha256
+from data.atomic import write_json, write_text
+from serving.precision import Precision
+
+CARD_FILE = Path("assets.extra", "model_card.json")
+CARD_TEXT = Path("assets.extra", "MODEL_CARD.md")
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is written of an export, beside the hashes of its files.
+
+    Attributes:
+        model: The model's name.
+        dataset: The dataset's name.
+        schema_sha256: Hash of its schema.json, which holds those of its files.
+        step: Training step of the weights.
+        config: The resolved config of the run.
+        results: The run's metrics with their protocol and baseline; None where it has none.
+        precision: Of the embedding tables.
+        tolerance: Within which a clean process gave the trainer's scores; None where unchecked.
+        tensorflow: Version of TensorFlow that wrote it.
+        created: When, UTC.
+    """
+
+    model: str
+    dataset: str
+    schema_sha256: str
+    step: int
+    config: dict[str, Any]
+    results: dict[str, Any] | None
+    precision: Precision
+    tolerance: float | None
+    tensorflow: str
+    created: str
+
+
+def model_card(run: TrainedRun, precision: Precision, tolerance: float | None) -> ModelCard:
+    """Returns the card of a run's export."""
+    path = run.folder / "metrics.json"
+    return ModelCard(
+        run.config.model_name,
+        run.data.schema.name,
+        schema_sha256(run.data),
+        run.step,
+        config_to_json(run.config),
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None,
+        precision,
+        tolerance,
+        tf.__version__,
+        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def write_card(card: ModelCard, folder: Path) -> None:
+    """Writes the card into a version, as JSON and as text, with hashes of all other files."""
+    (folder / CARD_FILE).parent.mkdir(exist_ok=True)
+    files = {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    write_json(folder / CARD_FILE, {**asdict(card), "sha256": files})
+    write_text(folder / CARD_TEXT, _text(card, files))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _text(card: ModelCard, files: dict[str, str]) -> str:
+    checked = (
+        "not checked against the trainer"
+        if card.tolerance is None
+        else f"a clean process gave the trainer's scores within {card.tolerance:g}"
+    )
+    lines = [
+        f"# {card.model} on {card.dataset}",
+        "",
+        f"Weights of step {card.step:,}, tables in {card.precision}; {checked}. Written "
+        f"{card.created} by TensorFlow {card.tensorflow}.",
+        "",
+        "## Metrics",
+        "",
+    ]
+    results = card.results or {}
+    metrics = {k: v for k, v in results.get("metrics", {}).items() if isinstance(v, int | float)}
+    if metrics:
+        lines += ["| metric | value |", "|---|---|"]
+        lines += [f"| {name} | {value:.4f} |" for name, value in sorted(metrics.items())]
+        lines += ["", "Protocol:", "", "```json", _json(results.get("protocol")), "```"]
+    else:
+        lines += ["None: the run was not evaluated."]
+    lines += ["", "## Settings", "", "```json", _json(card.config), "```", "", "## Files", ""]
+    lines += [f"    {digest}  {name}" for name, digest in files.items()]
+    lines += ["", f"Dataset: schema.json {card.schema_sha256}", ""]
+    return "\n".join(lines)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, sort_keys=True)
