@@ -72,7 +72,8 @@ def read_models(path: Path) -> dict[str, ModelConfig]:
         InputError: The file cannot be read or is not a `ModelServerConfig`.
     """
     config = model_server_config_pb2.ModelServerConfig()
-    _read(path, config, "model_config_list { config { name: 'ncf' base_path: '/models/ncf' } }")
+    example = "name: 'ncf' base_path: '/models/ncf' model_platform: 'tensorflow'"
+    _read(path, config, f"model_config_list {{ config {{ {example} }} }}")
     try:
         return models_of(config)
     except ServingError as error:
@@ -98,8 +99,11 @@ def models_of(config: Any) -> dict[str, ModelConfig]:
             raise invalid_argument("Every model must have a name and a base_path")
         if entry.name in models:
             raise invalid_argument(f"Duplicate model name: {entry.name}")
-        if entry.model_platform not in ("", "tensorflow"):
-            raise invalid_argument(f"Unsupported model_platform: {entry.model_platform}")
+        if entry.model_platform != "tensorflow":
+            raise invalid_argument(
+                f"The model_platform of {entry.name} must be 'tensorflow', not "
+                f"'{entry.model_platform}'"
+            )
         if "://" in entry.base_path:
             raise invalid_argument(f"Base paths must be local folders, not {entry.base_path}")
         models[entry.name] = _model(entry)

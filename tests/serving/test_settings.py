@@ -16,6 +16,7 @@ from serving.server.settings import (
     read_models,
 )
 
+TF = "model_platform: 'tensorflow'"
 MODELS = """
 model_config_list {
   config {
@@ -23,9 +24,15 @@ model_config_list {
     model_version_policy { specific { versions: 4 versions: 2 } }
     version_labels { key: 'stable' value: 2 }
   }
-  config { name: 'b' base_path: '/models/b' model_version_policy { all {} } }
-  config { name: 'c' base_path: '/models/c' model_version_policy { latest { num_versions: 2 } } }
-  config { name: 'd' base_path: '/models/d' }
+  config {
+    name: 'b' base_path: '/models/b' model_platform: 'tensorflow'
+    model_version_policy { all {} }
+  }
+  config {
+    name: 'c' base_path: '/models/c' model_platform: 'tensorflow'
+    model_version_policy { latest { num_versions: 2 } }
+  }
+  config { name: 'd' base_path: '/models/d' model_platform: 'tensorflow' }
 }
 """
 
@@ -61,19 +68,19 @@ def test_wanted_versions() -> None:
         ("model_config_list { config { name: 'a' } }", "must have a name and a base_path"),
         (
             "model_config_list { config { name: 'a' base_path: 'x' model_platform: 'sk' } }",
-            "Unsupported model_platform: sk",
+            "The model_platform of a must be 'tensorflow', not 'sk'",
         ),
         (
-            "model_config_list { config { name: 'a' base_path: 'gs://x/y' } }",
+            f"model_config_list {{ config {{ name: 'a' base_path: 'gs://x/y' {TF} }} }}",
             "Base paths must be local folders, not gs://x/y",
         ),
         (
-            "model_config_list { config { name: 'a' base_path: 'x' } "
-            "config { name: 'a' base_path: 'y' } }",
+            f"model_config_list {{ config {{ name: 'a' base_path: 'x' {TF} }} "
+            f"config {{ name: 'a' base_path: 'y' {TF} }} }}",
             "Duplicate model name: a",
         ),
         (
-            "model_config_list { config { name: 'a' base_path: 'x' "
+            f"model_config_list {{ config {{ name: 'a' base_path: 'x' {TF} "
             "model_version_policy { specific {} } } }",
             "No specific versions of a are given",
         ),
