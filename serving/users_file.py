@@ -1,0 +1,87 @@
+"""Users to recommend to, from a file of any size, a piece at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from data.errors import InputError
+
+_COLUMN = "user"
+
+
+def read_users(path: Path, is_text: bool, rows: int) -> Iterator[np.ndarray]:
+    """Yields raw user ids, `rows` at a time; fewer at the end.
+
+    Args:
+        path: Parquet, or CSV with a header, with a column `user`.
+        is_text: Whether the model's user ids are text; else they must be whole numbers.
+        rows: Ids of a piece.
+
+    Yields:
+        int64, or UTF-8 bytes in an object array.
+
+    Raises:
+        InputError: The file cannot be read, has no such column, or holds something else.
+    """
+    wanted = pa.string() if is_text else pa.int64()
+    seen, waiting = 0, np.empty(0, object if is_text else np.int64)
+    for batch in _batches(path, wanted):
+        column = batch.column(_COLUMN)
+        if column.null_count:
+            row = seen + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+            raise InputError(
+                "Every row must name a user", received="no value", where=f"{path}, row {row + 1:,}"
+            )
+        seen += len(column)
+        waiting = np.concatenate([waiting, _values(column, wanted, path)])
+        while len(waiting) >= rows:
+            yield waiting[:rows]
+            waiting = waiting[rows:]
+    if len(waiting):
+        yield waiting
+
+
+def _batches(path: Path, wanted: pa.DataType) -> Iterator[pa.RecordBatch]:
+    try:
+        if path.suffix == ".parquet":
+            file = pa.parquet.ParquetFile(path)
+            _check_column(file.schema_arrow.names, path)
+            yield from file.iter_batches(columns=[_COLUMN])
+            return
+        options = pa.csv.ConvertOptions(
+            column_types={_COLUMN: wanted}, null_values=[""], strings_can_be_null=True
+        )
+        with pa.csv.open_csv(path, convert_options=options) as reader:
+            _check_column(reader.schema.names, path)
+            yield from reader
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"The users must be in a readable Parquet or CSV file, as {wanted}",
+            received=error,
+            where=path,
+        ) from error
+
+
+def _check_column(names: list[str], path: Path) -> None:
+    if _COLUMN not in names:
+        raise InputError(
+            f"The file must have a column '{_COLUMN}'", received=", ".join(names), where=path
+        )
+
+
+def _values(column: pa.Array, wanted: pa.DataType, path: Path) -> np.ndarray:
+    try:
+        cast = column.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"Users of this model must be {wanted}", received=error, where=path
+        ) from error
+    if wanted == pa.string():
+        return cast.cast(pa.binary()).to_numpy(zero_copy_only=False)
+    return cast.to_numpy()
