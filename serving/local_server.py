@@ -15,6 +15,7 @@ those that you trust.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -160,6 +161,8 @@ def main(argv: list[str]) -> int:
         return EXIT_BAD_INPUT
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     tf.get_logger().setLevel("ERROR")
+    # What was imported lives for ever; to look through it for garbage takes 200 ms each time.
+    gc.freeze()
     began = time.perf_counter()
 
     def started(addresses: Addresses) -> None:

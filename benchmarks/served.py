@@ -1,0 +1,157 @@
+"""What served models are asked in a load test, and the table of its results."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+from benchmarks.load import Load
+from data.errors import InputError
+from serving.tensor_protos import array_from_proto, proto_from_array
+from serving.users_file import read_users
+from serving.versions import WARM_UP_FILE, version_folders
+
+_REQUESTS = 500  # that are asked in turn
+_K = 10
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The requests to one model.
+
+    Attributes:
+        model: Its name.
+        version: The version's folder.
+        signature: The signature asked for.
+        rows: Single rows by input, as arrays of one element each.
+    """
+
+    model: str
+    version: Path
+    signature: str
+    rows: Sequence[dict[str, np.ndarray]]
+
+    def arrays(self, rows: int) -> list[dict[str, np.ndarray]]:
+        """Returns requests of so many rows each."""
+        places = [[(n * rows + m) % len(self.rows) for m in range(rows)] for n in range(_REQUESTS)]
+        return [
+            {name: np.concatenate([self.rows[n][name] for n in of]) for name in self.rows[0]}
+            for of in places
+        ]
+
+    def messages(self, rows: int) -> list[predict_pb2.PredictRequest]:
+        """Returns them as messages."""
+        messages = []
+        for inputs in self.arrays(rows):
+            message = predict_pb2.PredictRequest()
+            message.model_spec.name, message.model_spec.signature_name = self.model, self.signature
+            for name, value in inputs.items():
+                message.inputs[name].CopyFrom(proto_from_array(value))
+            messages.append(message)
+        return messages
+
+    def plain(self, rows: int) -> list[dict[str, Any]]:
+        """Returns them as JSON values."""
+        return [
+            {name: _text(value).tolist() for name, value in inputs.items()}
+            for inputs in self.arrays(rows)
+        ]
+
+
+def _text(value: np.ndarray) -> np.ndarray:
+    if value.dtype != object:
+        return value
+    texts = np.empty(value.size, object)
+    texts[:] = [entry.decode() for entry in value.ravel()]
+    return texts.reshape(value.shape)
+
+
+def asked_of(model: str, export: Path, users: Path | None) -> Asked:
+    """Returns what a model is asked: lists for users of a file, else its warm-up request.
+
+    Raises:
+        InputError: There is no version, or no warm-up request in it.
+    """
+    folders = version_folders(export)
+    if not folders:
+        raise InputError("An export must hold a version", received=export)
+    version = folders[max(folders)]
+    requests = _warm_up_requests(version)
+    signature = "recommend_user" if "recommend_user" in requests else "score"
+    if signature not in requests:
+        raise InputError(
+            "An export must hold warm-up requests", received=version, action="Export it again"
+        )
+    row = requests[signature]
+    if users is None or signature == "score":
+        return Asked(model, version, signature, [row])
+    is_text = row["user"].dtype == object
+    first = next(iter(islice(read_users(users, is_text, _REQUESTS), 1)), np.empty(0))
+    k = np.array([_K], np.int32)
+    rows = [{"user": first[n : n + 1], "k": k} for n in range(len(first))]
+    return Asked(model, version, signature, rows or [row])
+
+
+def _warm_up_requests(version: Path) -> dict[str, dict[str, np.ndarray]]:
+    found = {}
+    path = version / WARM_UP_FILE
+    for record in tf.compat.v1.io.tf_record_iterator(str(path)) if path.is_file() else ():
+        request = PredictionLog.FromString(record).predict_log.request
+        inputs = {name: array_from_proto(name, proto) for name, proto in request.inputs.items()}
+        found[request.model_spec.signature_name] = inputs
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns ports that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def serving_table(model: str, loads: Sequence[Load]) -> str:
+    """Returns a model's results as Markdown: times, throughput, and what the server adds."""
+    lines = [
+        f"### {model}",
+        "",
+        "| | batching | clients | rows | requests/s | p50 ms | p95 | p99 | p99.9 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for load in loads:
+        times = " | ".join(f"{value:.2f}" for value in load.milliseconds.values())
+        mode = "" if load.protocol == "bare" else "on" if load.batching else "off"
+        lines.append(
+            f"| {load.protocol} | {mode} | {load.concurrency} | {load.rows} | "
+            f"{load.requests_per_second:,.0f} | {times} |"
+        )
+    return "\n".join([*lines, "", *_comparisons(loads), ""])
+
+
+def _comparisons(loads: Sequence[Load]) -> list[str]:
+    bare = {load.rows: load for load in loads if load.protocol == "bare"}
+    lines = []
+    for load in loads:
+        if load.protocol != "bare" and not load.batching and load.concurrency == 1:
+            added = load.milliseconds["p50"] - bare[load.rows].milliseconds["p50"]
+            lines.append(f"- {load.protocol}, {load.rows} rows: the server adds {added:.2f} ms")
+    off = {(x.protocol, x.concurrency, x.rows): x for x in loads if not x.batching}
+    for load in loads:
+        alone = off.get((load.protocol, load.concurrency, load.rows))
+        if load.batching and load.concurrency > 1 and alone is not None:
+            ratio = load.requests_per_second / alone.requests_per_second
+            lines.append(
+                f"- {load.protocol}, {load.concurrency} clients, {load.rows} rows: batching gives "
+                f"{ratio:.2f} times the throughput"
+            )
+    return lines
