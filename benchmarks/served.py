@@ -1,9 +1,14 @@
-"""What served models are asked in a load test, and the table of its results."""
+"""A served model under load: the server, what it is asked, and the table of the results."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +21,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from benchmarks.load import Load
 from data.errors import InputError
+from serving.client import Client
 from serving.tensor_protos import array_from_proto, proto_from_array
 from serving.users_file import read_users
 from serving.versions import WARM_UP_FILE, version_folders
@@ -104,8 +110,8 @@ def asked_of(model: str, export: Path, users: Path | None) -> Asked:
 def _warm_up_requests(version: Path) -> dict[str, dict[str, np.ndarray]]:
     found = {}
     path = version / WARM_UP_FILE
-    for record in tf.compat.v1.io.tf_record_iterator(str(path)) if path.is_file() else ():
-        request = PredictionLog.FromString(record).predict_log.request
+    for record in tf.data.TFRecordDataset(str(path)) if path.is_file() else ():
+        request = PredictionLog.FromString(record.numpy()).predict_log.request
         inputs = {name: array_from_proto(name, proto) for name, proto in request.inputs.items()}
         found[request.model_spec.signature_name] = inputs
     return found
@@ -118,6 +124,69 @@ def free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
+
+
+def exports_of(pairs: Sequence[str] | None) -> dict[str, Path]:
+    """Returns folders by model name, from texts as `ncf=EXPORT/ncf`.
+
+    Raises:
+        InputError: They are of another form.
+    """
+    parts = [entry.partition("=") for entry in pairs or ()]
+    if not parts or not all(name and path for name, _, path in parts):
+        raise InputError(
+            "--exports must name models and folders",
+            received=pairs,
+            action="For example --exports=ncf=EXPORT/ncf",
+        )
+    return {name: Path(path) for name, _, path in parts}
+
+
+@contextmanager
+def server(
+    exports: Mapping[str, Path], more: Sequence[str]
+) -> Iterator[tuple[dict[str, str], subprocess.Popen[bytes]]]:
+    """Runs a local server; yields its addresses by protocol, and its process.
+
+    Args:
+        exports: What is served, by model name.
+        more: Further flags of the server.
+
+    Raises:
+        InputError: It does not start.
+    """
+    ports = free_ports(2)
+    entries = "".join(
+        f"config {{ name: '{name}' base_path: '{path.resolve()}' model_platform: 'tensorflow' }}\n"
+        for name, path in exports.items()
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".config") as file:
+        file.write(f"model_config_list {{ {entries} }}")
+        file.flush()
+        command = [sys.executable, "-m", "serving.local_server", f"--port={ports[0]}"]
+        command += [f"--rest_api_port={ports[1]}", f"--model_config_file={file.name}", *more]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                addresses = {
+                    "grpc": f"grpc://127.0.0.1:{ports[0]}",
+                    "rest": f"http://127.0.0.1:{ports[1]}",
+                }
+                _wait(process, addresses["rest"], next(iter(exports)))
+                yield addresses, process
+            finally:
+                process.terminate()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, model: str) -> None:
+    with Client(url, model) as client:
+        while process.poll() is None:
+            try:
+                client.versions()
+            except InputError:
+                time.sleep(0.2)
+            else:
+                return
+    raise InputError("The server must start", received=f"exit code {process.returncode}")
 
 
 def serving_table(model: str, loads: Sequence[Load]) -> str:

@@ -13,12 +13,9 @@ What is asked: the users of --users in turn, else the export's own warm-up reque
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,10 +26,9 @@ from absl import app, flags
 
 from benchmarks.load import Load, grpc_requests, quantiles, rest_requests, run_load
 from benchmarks.results import dated, machine
-from benchmarks.served import Asked, asked_of, free_ports, serving_table
+from benchmarks.served import Asked, asked_of, exports_of, server, serving_table
 from data.atomic import write_json, write_text
 from data.errors import InputError
-from serving.client import Client
 
 _EXPORTS = flags.DEFINE_list("exports", None, "Exports by model name: NAME=FOLDER, by comma.")
 _USERS = flags.DEFINE_string("users", None, "Parquet or CSV with a column `user`.")
@@ -47,45 +43,6 @@ _PARAMETERS = flags.DEFINE_string(
     "batching_parameters_file", "serving/deploy/batching.config", "Where batching is on."
 )
 _BARE_CALLS = 300
-
-
-@contextmanager
-def _server(exports: dict[str, Path], is_batched: bool) -> Iterator[dict[str, str]]:
-    """Runs a server; yields its address by protocol."""
-    ports = free_ports(2)
-    entries = "".join(
-        f"config {{ name: '{name}' base_path: '{path.resolve()}' model_platform: 'tensorflow' }}\n"
-        for name, path in exports.items()
-    )
-    with tempfile.NamedTemporaryFile("w", suffix=".config") as file:
-        file.write(f"model_config_list {{ {entries} }}")
-        file.flush()
-        command = [sys.executable, "-m", "serving.local_server"]
-        command += [f"--port={ports[0]}", f"--rest_api_port={ports[1]}"]
-        command += [f"--model_config_file={file.name}"]
-        if is_batched:
-            command += ["--enable_batching", f"--batching_parameters_file={_PARAMETERS.value}"]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            try:
-                _wait(process, f"http://127.0.0.1:{ports[1]}", next(iter(exports)))
-                yield {p: f"{s}://127.0.0.1:{n}" for p, s, n in zip(*_SCHEMES, ports, strict=True)}
-            finally:
-                process.terminate()
-
-
-_SCHEMES = (("grpc", "rest"), ("grpc", "http"))
-
-
-def _wait(process: subprocess.Popen[bytes], url: str, model: str) -> None:
-    with Client(url, model, timeout=60, retries=100) as client:
-        while process.poll() is None:
-            try:
-                client.versions()
-            except InputError:
-                time.sleep(0.2)
-            else:
-                return
-    raise InputError("The server must start", received=f"exit code {process.returncode}")
 
 
 def _bare(asked: Asked, rows: int) -> Load:
@@ -124,19 +81,8 @@ def _measure(asked: Asked, addresses: dict[str, str], is_batched: bool) -> Itera
             yield Load(protocol, is_batched, clients, rows, speed, times)
 
 
-def _exports() -> dict[str, Path]:
-    pairs = [entry.partition("=") for entry in _EXPORTS.value or ()]
-    if not pairs or not all(name and path for name, _, path in pairs):
-        raise InputError(
-            "--exports must name models and folders",
-            received=_EXPORTS.value,
-            action="For example --exports=ncf=EXPORT/ncf",
-        )
-    return {name: Path(path) for name, _, path in pairs}
-
-
 def _run() -> None:
-    exports = _exports()
+    exports = exports_of(_EXPORTS.value)
     users = Path(_USERS.value) if _USERS.value else None
     asked = {name: asked_of(name, path, users) for name, path in exports.items()}
     found: dict[str, list[Load]] = {
@@ -150,7 +96,8 @@ def _run() -> None:
             found,
         )
     for mode in [] if _ADDRESS.value else _BATCHING.value or ():
-        with _server(exports, mode == "on") as addresses:
+        batching = ["--enable_batching", f"--batching_parameters_file={_PARAMETERS.value}"]
+        with server(exports, batching if mode == "on" else []) as (addresses, _):
             _measure_all(asked, addresses, mode == "on", found)
     _write(found)
 

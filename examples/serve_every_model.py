@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,9 +23,8 @@ import tensorflow as tf
 from absl import app, flags
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from benchmarks.served import free_ports
+from benchmarks.served import server
 from data.dataset import PreparedDataset
-from data.errors import InputError
 from serving.client import Client
 
 MODELS = ("wide_deep", "dlrm", "ncf", "vae_cf", "bert4rec")
@@ -44,8 +42,8 @@ def run(*arguments: str) -> None:
 
 def train_and_export(work: Path) -> None:
     """Prepares data, and trains and exports every model."""
-    run("data.prepare", "--dataset=synthetic", "--synthetic_users=400", "--synthetic_items=200", "--synthetic_ratings=12000",
-        f"--out={work / 'data'}")  # fmt: skip
+    world = ["--synthetic_users=400", "--synthetic_items=200", "--synthetic_ratings=12000"]
+    run("data.prepare", "--dataset=synthetic", *world, f"--out={work / 'data'}")
     for model in MODELS:
         run("trainers.run", f"--model={model}", "--recipe=tiny", f"--data_dir={work / 'data'}",
             f"--model_dir={work / 'runs' / model}")  # fmt: skip
@@ -70,33 +68,32 @@ def by_client(url: str, model: str, users: list[int]) -> Lists:
     return [([int(r.item) for r in of], [r.score for r in of]) for of in answers]
 
 
-def by_stubs(target: str, model: str, users: list[int]) -> Lists:
+def by_stubs(url: str, model: str, users: list[int]) -> Lists:
     """Asks with nothing of ours."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.inputs["user"].CopyFrom(tf.make_tensor_proto(users, tf.int64))
     request.inputs["k"].CopyFrom(tf.make_tensor_proto([_K] * len(users), tf.int32))
-    with grpc.insecure_channel(target) as channel:
+    with grpc.insecure_channel(url.removeprefix("grpc://")) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         outputs = stub.Predict(request, timeout=30).outputs
     items, scores = (tf.make_ndarray(outputs[name]) for name in ("items", "scores"))
     return list(zip(items.tolist(), scores.tolist(), strict=True))
 
 
-def compare(work: Path, grpc_port: int, rest_port: int) -> None:
+def compare(work: Path, grpc_url: str, rest_url: str) -> None:
     """Asks every model in every way.
 
     Raises:
         AssertionError: Two answers differ.
     """
-    url, target = f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{grpc_port}"
     users = PreparedDataset(work / "data").raw_ids("user")[:20].tolist()
     for model in MODELS:
         answers = {
-            "curl": by_curl(url, model, users),
-            "client over REST": by_client(url, model, users),
-            "client over gRPC": by_client(f"grpc://{target}", model, users),
-            "gRPC stubs": by_stubs(target, model, users),
+            "curl": by_curl(rest_url, model, users),
+            "client over REST": by_client(rest_url, model, users),
+            "client over gRPC": by_client(grpc_url, model, users),
+            "gRPC stubs": by_stubs(grpc_url, model, users),
         }
         first = answers["curl"]
         for way, lists in answers.items():
@@ -108,35 +105,10 @@ def compare(work: Path, grpc_port: int, rest_port: int) -> None:
 
 def serve(work: Path) -> None:
     """Serves all exports and compares."""
-    grpc_port, rest_port = free_ports(2)
-    entries = "".join(
-        f"config {{ name: '{model}' base_path: '{work.resolve() / 'exports' / model}' "
-        "model_platform: 'tensorflow' }\n"
-        for model in MODELS
-    )
-    (work / "models.config").write_text(f"model_config_list {{ {entries} }}")
-    command = [sys.executable, "-m", "serving.local_server", f"--port={grpc_port}"]
-    command += [f"--rest_api_port={rest_port}", f"--model_config_file={work / 'models.config'}"]
-    print("$ python", " ".join(command[1:]), "&", flush=True)
-    with subprocess.Popen(command) as server:
-        try:
-            wait_for(server, f"http://127.0.0.1:{rest_port}")
-            compare(work, grpc_port, rest_port)
-        finally:
-            server.terminate()
-
-
-def wait_for(server: subprocess.Popen[bytes], url: str) -> None:
-    """Waits until the server answers."""
-    with Client(url, MODELS[0]) as client:
-        while server.poll() is None:
-            try:
-                client.versions()
-            except InputError:
-                time.sleep(0.2)
-            else:
-                return
-    raise InputError("The server must start", received=f"exit code {server.returncode}")
+    exports = {model: work / "exports" / model for model in MODELS}
+    print("$ python -m serving.local_server --model_config_file=... &", flush=True)
+    with server(exports, []) as (addresses, _):
+        compare(work, addresses["grpc"], addresses["rest"])
 
 
 def main(argv: list[str]) -> None:
