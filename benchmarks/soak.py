@@ -43,6 +43,7 @@ _FLAGS = flags.DEFINE_list("server_flags", ["--enable_batching"], "More flags of
 _CLIENTS = 8
 _GROWTH = 1.05
 _SETTLED_SECONDS = 60.0
+_LAST_SECONDS = 60.0  # for the last version to take over
 
 # Malformed requests by what is wrong: method, path after the model, body, and the status expected.
 _BAD: dict[str, tuple[str, str, str, int]] = {
@@ -144,12 +145,19 @@ def watch(
             print(f"{passed:4.0f} s: {memory[-1][1] / 2**20:,.0f} MiB, version {version}, "
                   f"{dict(soak.counts)}, {len(soak.faults)} faults", flush=True)  # fmt: skip
         time.sleep(1)
-    time.sleep(3)
-    for model in served:
-        with Client(soak.addresses["rest"], model) as client:
-            if client.versions() != {version: "AVAILABLE"}:
-                soak.faults.append(f"{model}: {client.versions()}, not {version} alone")
+    soak.faults += [fault for model in served if (fault := _last_version(soak, model, version))]
     return memory
+
+
+def _last_version(soak: Soak, model: str, version: int) -> str:
+    """Returns a fault, if the last version does not come to be the only one."""
+    deadline = time.monotonic() + _LAST_SECONDS
+    with Client(soak.addresses["rest"], model, timeout=30) as client:
+        while (found := client.versions()) != {version: "AVAILABLE"}:
+            if time.monotonic() > deadline:
+                return f"{model}: {found}, not {version} alone"
+            time.sleep(0.5)
+    return ""
 
 
 def growth(memory: list[tuple[float, int]]) -> float:
