@@ -98,7 +98,7 @@ def compare(work: Path, grpc_url: str, rest_url: str) -> None:
         first = answers["curl"]
         for way, lists in answers.items():
             for (items, scores), (others, other_scores) in zip(first, lists, strict=True):
-                np.testing.assert_allclose(scores, other_scores, rtol=1e-5, err_msg=way)
+                np.testing.assert_allclose(scores, other_scores, 1e-5, 1e-5, err_msg=way)
                 assert items == others, f"{model} by {way}: {others}, by curl {items}"
         print(f"{model}: {len(users)} users by {', '.join(answers)}: all equal; {first[0][0]}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -174,6 +175,8 @@ class ModelVersions:
         for servable in free:
             servable.close()
             logger.info("Unloaded %s version %d", self._name, servable.version)
+        if free:
+            gc.collect()  # graphs hold themselves in circles, megabytes each
         with self._lock:
             self._retired = [servable for servable in self._retired if servable not in free]
             for servable in free:
