@@ -20,9 +20,9 @@ show python -m trainers.run --model=ncf --recipe=quickstart --data_dir=quickstar
   --model_dir=quickstart/run | tee quickstart/scores.txt
 show python -m serving.export --model_dir=quickstart/run --export_dir=quickstart/export
 
-printf '\n\033[1m$ %s\033[0m\n' "python -m serving.local_server --rest_api_port=$port \
+printf '\n\033[1m$ %s\033[0m\n' "python -m serving.local_server --port=0 --rest_api_port=$port \
 --model_name=ncf --model_base_path=quickstart/export &"
-python -m serving.local_server --rest_api_port="$port" --model_name=ncf \
+python -m serving.local_server --port=0 --rest_api_port="$port" --model_name=ncf \
   --model_base_path=quickstart/export &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null || true' EXIT
