@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from data.errors import InputError
 from serving.server.errors import Code, ServingError, invalid_argument, not_found
+from serving.server.memory import give_back
 from serving.server.model_spec import ModelSpec
 from serving.server.servable import GraphThreads, Servable
 from serving.server.settings import ModelConfig
@@ -176,7 +176,7 @@ class ModelVersions:
             servable.close()
             logger.info("Unloaded %s version %d", self._name, servable.version)
         if free:
-            gc.collect()  # graphs hold themselves in circles, megabytes each
+            give_back()
         with self._lock:
             self._retired = [servable for servable in self._retired if servable not in free]
             for servable in free:
