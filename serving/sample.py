@@ -110,7 +110,8 @@ def raw_rows(run: TrainedRun, count: int) -> Sample:
         values = batch[column.name].numpy()[real]
         if feature.hash_buckets:
             texts = _hashed_texts(column.name, tf.constant(values), feature).numpy()
-            values = texts if feature.raw_dtype == "string" else texts.astype(np.int64)
+            # As plain bytes: objects could not be stored for the process that checks.
+            values = texts.astype(np.bytes_ if feature.raw_dtype == "string" else np.int64)
         elif feature.kind is not Kind.NUMERIC:
             values = _raw(run.data, feature.name, values)
         elif feature.default is not None:
