@@ -6,16 +6,18 @@ from setuptools import find_packages, setup
 
 ROOMS = ["benchmarks", "configs", "data", "models", "serving", "trainers"]
 
+SERVING = [
+    "aiohttp>=3.10,<4",
+    "grpcio>=1.70,<2",
+    "prometheus-client>=0.21,<1",
+    "tensorflow-serving-api>=2.19,<2.22",
+    "uvloop>=0.20,<1",
+]
+
 EXTRAS = {
-    "serving": [
-        "aiohttp>=3.10,<4",
-        "grpcio>=1.70,<2",
-        "prometheus-client>=0.21,<1",
-        "tensorflow-serving-api>=2.19,<2.22",
-        "uvloop>=0.20,<1",
-    ],
+    "serving": SERVING,
     "spark": ["pyspark>=4.0,<5"],
-    "benchmarks": ["pandas>=2.2,<4", "psutil>=5.9,<8"],
+    "benchmarks": ["pandas>=2.2,<4", "psutil>=5.9,<8", *SERVING],
     "dev": [
         "check-jsonschema>=0.33,<1",
         "hypothesis>=6.100,<7",
