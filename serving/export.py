@@ -15,7 +15,6 @@ The first of them that the model and its data can answer is the default.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shlex
@@ -73,11 +72,14 @@ class ExportOptions:
         version: The version; by default the next.
         is_verified: Whether a clean process must give the trainer's scores first.
         precision: Of the embedding tables, in which scores are compared.
+        is_last_use: Whether the tables of the loaded run may go once they are written, as the
+            check holds them once more.
     """
 
     version: int | None = None
     is_verified: bool = True
     precision: Precision = "float32"
+    is_last_use: bool = False
 
 
 def export(
@@ -86,7 +88,7 @@ def export(
     """Writes and verifies a version.
 
     Args:
-        load: Loads the run; it is let go of before the check, which holds the tables once more.
+        load: Loads the run.
         export_dir: Folder that holds the version folders.
         options: How to export.
 
@@ -104,10 +106,9 @@ def export(
             received=target,
             action="Leave --version out to take the next",
         )
-    loaded = [load()]
+    run = load()
     with atomic_folder(target) as partial:
-        card, answers = _write(loaded.pop(), partial, options)  # which alone holds it then
-        gc.collect()  # models hold themselves in circles
+        card, answers = _write(run, partial, options)
         if options.is_verified:
             _verify(answers, partial, options.precision)
         write_card(card, partial)
@@ -116,12 +117,22 @@ def export(
 
 def _write(run: TrainedRun, folder: Path, options: ExportOptions) -> tuple[ModelCard, Sample]:
     answers = trainer_answers(run)  # first, as the graph freezes parts of the model
+    written = run
     if options.precision == "bfloat16":
-        run = in_bfloat16(run)
-    write_version(run, folder)
+        _let_go(run, options)
+        written = in_bfloat16(run)
+    write_version(written, folder)
+    _let_go(written, options)
     write_warm_up(folder, answers)
     tolerance = TOLERANCES[options.precision] if options.is_verified else None
-    return model_card(run, options.precision, tolerance), answers
+    return model_card(written, options.precision, tolerance), answers
+
+
+def _let_go(run: TrainedRun, options: ExportOptions) -> None:
+    """Frees the tables at once: TensorFlow keeps graphs, and so their variables, for longer."""
+    if options.is_last_use:
+        for variable in run.model.tables.variables_trained():
+            tf.raw_ops.DestroyResourceOp(resource=variable.handle)
 
 
 def write_version(run: TrainedRun, folder: Path) -> None:
@@ -179,7 +190,7 @@ def main(argv: list[str]) -> None:
             return run
 
         precision = cast(Precision, _PRECISION.value)
-        options = ExportOptions(_VERSION.value, not _SKIP_VERIFY.value, precision)
+        options = ExportOptions(_VERSION.value, not _SKIP_VERIFY.value, precision, is_last_use=True)
         target = export(load, Path(_EXPORT_DIR.value), options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

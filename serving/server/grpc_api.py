@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
@@ -86,30 +86,30 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def Classify(  # noqa: N802
         self, request: classification_pb2.ClassificationRequest, context: Context
     ) -> classification_pb2.ClassificationResponse:
-        async def work() -> classification_pb2.ClassificationResponse:
-            name = request.model_spec.signature_name
-            with self._use(request.model_spec, "classify") as servable:
-                classes = await self._inference.classify(servable, name, request.input)
-                return classification_pb2.ClassificationResponse(
-                    model_spec=_served(servable, name or DEFAULT_SIGNATURE),
-                    result=classification_result(classes),
-                )
+        async def work(servable: Servable, name: str) -> classification_pb2.ClassificationResponse:
+            classes = await self._inference.classify(servable, name, request.input)
+            result = classification_result(classes)
+            return classification_pb2.ClassificationResponse(result=result)
 
-        return await _answer(context, work())
+        return await _answer(context, self._of_examples(request, "classify", work))
 
     async def Regress(  # noqa: N802
         self, request: regression_pb2.RegressionRequest, context: Context
     ) -> regression_pb2.RegressionResponse:
-        async def work() -> regression_pb2.RegressionResponse:
-            name = request.model_spec.signature_name
-            with self._use(request.model_spec, "regress") as servable:
-                values = await self._inference.regress(servable, name, request.input)
-                return regression_pb2.RegressionResponse(
-                    model_spec=_served(servable, name or DEFAULT_SIGNATURE),
-                    result=regression_result(values.tolist()),
-                )
+        async def work(servable: Servable, name: str) -> regression_pb2.RegressionResponse:
+            values = await self._inference.regress(servable, name, request.input)
+            return regression_pb2.RegressionResponse(result=regression_result(values.tolist()))
 
-        return await _answer(context, work())
+        return await _answer(context, self._of_examples(request, "regress", work))
+
+    async def _of_examples(
+        self, request: Any, api: str, work: Callable[[Servable, str], Awaitable[T]]
+    ) -> T:
+        name = request.model_spec.signature_name
+        with self._use(request.model_spec, api) as servable:
+            response: Any = await work(servable, name)
+            response.model_spec.CopyFrom(_served(servable, name or DEFAULT_SIGNATURE))
+            return response
 
     async def MultiInference(  # noqa: N802
         self, request: inference_pb2.MultiInferenceRequest, context: Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import prometheus_client
 from prometheus_client.core import Metric
@@ -26,34 +26,34 @@ class Metrics:
         self._registry = prometheus_client.CollectorRegistry()
         self._requests = _RequestCount()
         self._registry.register(self._requests)
-        serving = ":tensorflow:serving"
-        self._latency = prometheus_client.Histogram(
-            f"{serving}:request_latency",
+        self._latency = self._histogram(
+            "request_latency",
             "Distribution of wall time (in microseconds) of requests.",
             ["model_name", "API", "entrypoint"],
-            buckets=_MICROSECONDS,
-            registry=self._registry,
+            _MICROSECONDS,
         )
-        self._runs = prometheus_client.Histogram(
-            f"{serving}:runtime_latency",
+        self._runs = self._histogram(
+            "runtime_latency",
             "Distribution of wall time (in microseconds) of the graph, waiting for it included.",
             ["model_name", "API", "runtime"],
-            buckets=_MICROSECONDS,
-            registry=self._registry,
+            _MICROSECONDS,
         )
-        self._batches = prometheus_client.Histogram(
-            f"{serving}:batching_session:processed_batch_size",
-            "Rows of a batch, without padding.",
-            ["model_name"],
-            buckets=_SIZES,
-            registry=self._registry,
+        batches = "batching_session"
+        text = "Rows of a batch, without padding."
+        self._batches = self._histogram(
+            f"{batches}:processed_batch_size", text, ["model_name"], _SIZES
         )
-        self._padding = prometheus_client.Histogram(
-            f"{serving}:batching_session:padding_size",
-            "Rows added to a batch to reach an allowed size.",
-            ["model_name"],
-            buckets=[0, *_SIZES],
-            registry=self._registry,
+        text = "Rows added to a batch to reach an allowed size."
+        self._padding = self._histogram(
+            f"{batches}:padding_size", text, ["model_name"], [0, *_SIZES]
+        )
+
+    def _histogram(
+        self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> prometheus_client.Histogram:
+        full = f":tensorflow:serving:{name}"
+        return prometheus_client.Histogram(
+            full, text, labels, buckets=buckets, registry=self._registry
         )
 
     def observe_request(

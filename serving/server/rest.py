@@ -109,8 +109,8 @@ class RestHandler:
         """Answers one request."""
         path = request.rel_url.raw_path
         try:
-            if request.method == "GET" and not path.lower().startswith("/v1/"):
-                return self._operations(path)
+            if not path.lower().startswith("/v1/"):
+                return self._operations(request.method, path)
             answer = await asyncio.wait_for(
                 self._answer(request, path), self._options.timeout_ms / 1000
             )
@@ -127,18 +127,17 @@ class RestHandler:
             return _error_response(500, f"{type(error).__name__}: {error}")
         return web.Response(body=answer, content_type="application/json")
 
-    def _operations(self, path: str) -> web.Response:
-        if path == self._options.metrics_path:
+    def _operations(self, method: str, path: str) -> web.Response:
+        is_read = method == "GET"
+        if is_read and path == self._options.metrics_path:
             headers = {"Content-Type": metrics.CONTENT_TYPE}
             return web.Response(body=self._inference.metrics.text(), headers=headers)
-        if path == HEALTH_PATH:
+        if is_read and path == HEALTH_PATH:
             is_ready = self._inference.manager.is_ready
             return web.json_response({"ready": is_ready}, status=200 if is_ready else 503)
         raise ServingError(Code.NOT_FOUND, f"Not Found: {path}")
 
     async def _answer(self, request: web.Request, path: str) -> bytes:
-        if not path.lower().startswith("/v1/"):
-            raise ServingError(Code.NOT_FOUND, f"Not Found: {path}")
         if request.method == "POST" and (match := _POST_PATH.fullmatch(path)):
             spec = _model_spec(match)
             return await self._ask(match[4].lower(), spec, await _read(request))

@@ -25,6 +25,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
     regression_pb2,
 )
+from test_versions import publish
 
 from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions
@@ -40,7 +41,7 @@ class Asked:
 
     def __init__(self, addresses: Addresses) -> None:
         assert addresses.grpc is not None
-        channel = grpc.insecure_channel(addresses.grpc)
+        channel = self.channel = grpc.insecure_channel(addresses.grpc)
         self.rest = f"http://{addresses.rest}"
         self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(channel)
@@ -173,6 +174,32 @@ def test_bad_requests(
     assert found == code
     assert message in told
     assert "Traceback" not in told
+
+
+def test_a_label_that_no_version_has(asked: Asked) -> None:
+    request = predict_request("half", x=floats(1))
+    request.model_spec.version_label = "stable"
+    code, message = refusal(asked.predictions.Predict, request)
+    assert (code, message) == (
+        Code.INVALID_ARGUMENT,
+        "Unrecognized servable version label: stable",
+    )
+
+
+def test_a_call_that_does_not_exist(asked: Asked) -> None:
+    call = asked.channel.unary_unary("/tensorflow.serving.PredictionService/Explain")
+    assert refusal(call, b"")[0] == Code.UNIMPLEMENTED
+
+
+def test_a_request_over_its_deadline_is_given_up(tmp_path: Path) -> None:
+    publish(tmp_path, 1, work=200_000)
+    with running(ModelManager({"slow": ModelConfig(tmp_path)}), ServerOptions()) as addresses:
+        call = Asked(addresses).predictions.Predict
+        with pytest.raises(grpc.RpcError) as caught:
+            call(predict_request("slow", x=floats(1)), timeout=0.05)
+        assert caught.value.code() == Code.DEADLINE_EXCEEDED
+        answer = call(predict_request("slow", x=floats(1)), timeout=60)
+        assert list(answer.outputs["y"].int_val) == [1]
 
 
 def test_too_large_a_message(asked: Asked) -> None:

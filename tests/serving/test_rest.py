@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 import tensorflow as tf
-from conftest import Serve
+from conftest import Serve, running
 
 from data.errors import InputError
 from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions
-from serving.server.settings import ModelConfig
+from serving.server.running import ServerOptions
+from serving.server.settings import BatchingParameters, ModelConfig
 
 MAX_BODY = 20_000
 
@@ -250,6 +252,30 @@ def test_a_request_over_the_deadline(serve: Serve, tmp_path: Path) -> None:
     url = serve({"slow": tmp_path}, RestOptions(timeout_ms=20))
     status, answer = post(f"{url}/v1/models/slow:predict", {"instances": [200_000]})
     assert (status, answer) == (504, {"error": "Deadline of 20 ms exceeded"})
+
+
+def test_a_keras_sequential_is_served(serve: Serve, tmp_path: Path) -> None:
+    layers = [tf.keras.layers.Dense(2, "relu", input_shape=[3]), tf.keras.layers.Dense(1)]
+    model = tf.keras.Sequential(layers)
+    tf.saved_model.save(model, str(tmp_path / "1"))
+    rows = [[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]]
+    url = serve({"dense": tmp_path}) + "/v1/models/dense:predict"
+    status, answer = post(url, {"instances": rows})
+    assert status == 200
+    np.testing.assert_allclose(answer["predictions"], model(tf.constant(rows)), rtol=1e-5)
+
+
+def test_a_full_queue_is_busy(half_plus_two: Path) -> None:
+    batching = BatchingParameters(1, max_enqueued_batches=1, num_batch_threads=1)
+    manager = ModelManager({"half": ModelConfig(half_plus_two)})
+    with running(manager, ServerOptions(batching=batching)) as addresses:
+        url = f"http://{addresses.rest}/v1/models/half:predict"
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda x: post(url, {"instances": [x]}), range(200)))
+    assert {status for status, _ in answers} == {200, 503}
+    for x, (status, answer) in enumerate(answers):
+        full = "The batch scheduling queue to which this task was submitted is full"
+        assert answer == ({"predictions": [x / 2 + 2]} if status == 200 else {"error": full})
 
 
 def test_a_base_path_without_versions(tmp_path: Path) -> None:
