@@ -54,7 +54,7 @@ class TableStack(tf.Module):
             tables[0].optimizer, tables[0].l1, tables[0].l2
         )
         self.dtype = tf.as_dtype("float32" if self.optimizer.needs_float32 else storage.dtype)
-        if storage.draws:
+        if not storage.is_planned:
             self._check_fits(self.row_bytes, "")
         # By a function, so that nothing else holds the zeros and they are written in place.
         self.variable = tf.Variable(
@@ -113,7 +113,7 @@ class TableStack(tf.Module):
 
     def build_slots(self) -> None:
         """Makes the optimizer's slots, which serving never needs."""
-        if current_storage().draws:
+        if not current_storage().is_planned:
             self._check_fits(self.slot_row_bytes, "' optimizer slots")
         shapes = self.optimizer.slot_shapes(self.variable.shape[0], self.dim)
         self.slots = {name: self._slot(name, shape) for name, shape in shapes.items()}

@@ -23,13 +23,15 @@ class TableStorage:
     Attributes:
         dtype: Type of their values, `float32` or `bfloat16`; that of `ftrl` is float32, for its
             weights follow from its slots. Slots are float32.
-        draws: Whether they get their initial values; a plan, which allocates nothing, needs none.
+        draws: Whether they get their initial values, which none need whose rows are read anyway.
+        is_planned: Whether nothing is allocated, so that no size is refused.
         communicator: The ranks that share them.
         placement: Which are sharded over several ranks.
     """
 
     dtype: str = "float32"
     draws: bool = True
+    is_planned: bool = False
     communicator: Communicator = Communicator()  # noqa: RUF009  it has no state
     placement: Placement = Placement()  # noqa: RUF009  frozen
 

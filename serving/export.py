@@ -21,7 +21,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -72,7 +71,7 @@ class ExportOptions:
         version: The version; by default the next.
         is_verified: Whether a clean process must give the trainer's scores first.
         precision: Of the embedding tables, in which scores are compared.
-        is_last_use: Whether the tables of the loaded run may go once they are written, as the
+        is_last_use: Whether the tables of the run may go once they are written, as the
             check holds them once more.
     """
 
@@ -82,13 +81,11 @@ class ExportOptions:
     is_last_use: bool = False
 
 
-def export(
-    load: Callable[[], TrainedRun], export_dir: Path, options: ExportOptions = ExportOptions()
-) -> Path:
+def export(run: TrainedRun, export_dir: Path, options: ExportOptions = ExportOptions()) -> Path:
     """Writes and verifies a version.
 
     Args:
-        load: Loads the run.
+        run: The trained run.
         export_dir: Folder that holds the version folders.
         options: How to export.
 
@@ -106,7 +103,6 @@ def export(
             received=target,
             action="Leave --version out to take the next",
         )
-    run = load()
     with atomic_folder(target) as partial:
         card, answers = _write(run, partial, options)
         if options.is_verified:
@@ -132,7 +128,8 @@ def _let_go(run: TrainedRun, options: ExportOptions) -> None:
     """Frees the tables at once: TensorFlow keeps graphs, and so their variables, for longer."""
     if options.is_last_use:
         for variable in run.model.tables.variables_trained():
-            tf.raw_ops.DestroyResourceOp(resource=variable.handle)
+            nothing = tf.zeros([0, variable.shape[1]], variable.dtype)
+            tf.raw_ops.AssignVariableOp(resource=variable.handle, value=nothing)
 
 
 def write_version(run: TrainedRun, folder: Path) -> None:
@@ -182,16 +179,11 @@ def main(argv: list[str]) -> None:
     try:
         if not _MODEL_DIR.value or not _EXPORT_DIR.value:
             raise InputError("--model_dir and --export_dir must be given", action="See --help")
-        model_dir, shown = _MODEL_DIR.value, dict[str, str]()
-
-        def load() -> TrainedRun:
-            run = load_run(model_dir, _DATA_DIR.value)
-            shown.update(name=run.config.model_name, example=example(run))
-            return run
-
+        run = load_run(_MODEL_DIR.value, _DATA_DIR.value)
+        shown = example(run)
         precision = cast(Precision, _PRECISION.value)
         options = ExportOptions(_VERSION.value, not _SKIP_VERIFY.value, precision, is_last_use=True)
-        target = export(load, Path(_EXPORT_DIR.value), options)
+        target = export(run, Path(_EXPORT_DIR.value), options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
@@ -200,11 +192,12 @@ def main(argv: list[str]) -> None:
         checked = "NOT CHECKED"
         print(_SKIPPED, file=sys.stderr)
     print(f"Exported to {target}; {checked}")
+    name = run.config.model_name
     print(
-        f"Next: python -m serving.local_server --model_name={shown['name']} "
+        f"Next: python -m serving.local_server --model_name={name} "
         f"--model_base_path={shlex.quote(str(target.parent))}"
     )
-    print(f"Then: python -m serving.client --model_name={shown['name']} {shown['example']}")
+    print(f"Then: python -m serving.client --model_name={name} {shown}")
 
 
 if __name__ == "__main__":

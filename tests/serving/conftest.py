@@ -234,7 +234,7 @@ def neumf(synthetic_data: PreparedDataset, tmp_path_factory: pytest.TempPathFact
     """NeuMF on integer ids, exported by the function."""
     folder = tmp_path_factory.mktemp("neumf")
     run = load_run(save_run(synthetic_data, folder / "run", "ncf"))
-    return Exported(run, export(lambda: run, folder / "export"))
+    return Exported(run, export(run, folder / "export"))
 
 
 @pytest.fixture(scope="session")
@@ -288,7 +288,7 @@ def census(census_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory)
     data = prepare_frame(census_frame, features, folder / "data")
     settings = {"crosses": ("work*code",), "buckets": 4, "exclude": ("hours",)}
     run = load_run(save_run(data, folder / "run", "wide_deep", **settings))
-    return Exported(run, export(lambda: run, folder / "export"))
+    return Exported(run, export(run, folder / "export"))
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from configs.runs import load_run, schema_sha256
 from data.errors import InputError
+from models import table_stack
 from models.recommender import Recommender
 from serving.export import ExportOptions, export
 from serving.model_card import CARD_FILE, CARD_TEXT
@@ -110,9 +111,10 @@ def test_bfloat16_halves_the_tables_and_scores_stay_close(
     name: str, export_of: ExportOf, tmp_path: Path
 ) -> None:
     exported = export_of(name)
-    path = export(
-        lambda: load_run(exported.run.folder), tmp_path, ExportOptions(precision="bfloat16")
-    )
+    run = load_run(exported.run.folder)
+    options = ExportOptions(precision="bfloat16", is_last_use=True)
+    path = export(run, tmp_path, options)
+    assert all(len(variable.numpy()) == 0 for variable in run.model.tables.variables_trained())
     assert json.loads((path / CARD_FILE).read_text())["precision"] == "bfloat16"
     tables = exported.run.model.tables
     saved = _bytes_of_variables(exported.path) - _bytes_of_variables(path)
@@ -146,13 +148,21 @@ class _OtherInGraph:
 def test_failed_verification_publishes_nothing(neumf: Exported, tmp_path: Path) -> None:
     broken: Any = _OtherInGraph(neumf.run.model)
     with pytest.raises(InputError, match="must give the trainer's scores in a clean process"):
-        export(lambda: replace(neumf.run, model=broken), tmp_path / "export")
+        export(replace(neumf.run, model=broken), tmp_path / "export")
     assert list((tmp_path / "export").iterdir()) == []
 
 
 def test_published_version_is_never_changed(neumf: Exported) -> None:
     with pytest.raises(InputError, match="never changes a published version"):
-        export(lambda: load_run(neumf.run.folder), neumf.path.parent, ExportOptions(version=1))
+        export(load_run(neumf.run.folder), neumf.path.parent, ExportOptions(version=1))
+
+
+def test_tables_that_cannot_fit_are_refused_before_they_are_read(
+    neumf: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_stack, "available_bytes", lambda: 1000)
+    with pytest.raises(InputError, match="must fit into this process's memory"):
+        load_run(neumf.run.folder)
 
 
 def test_command_names_a_missing_run(tmp_path: Path) -> None:

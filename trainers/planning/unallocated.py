@@ -79,7 +79,7 @@ def trace(config: RunConfig, data: PreparedDataset, ranks: int) -> Traced:
     """
     trainer = config.trainer
     world = _PlannedWorld(ranks) if ranks > 1 else Communicator()
-    storage = table_storage(draws=False)
+    storage = table_storage(draws=False, is_planned=True)
     with precision(trainer.mixed_precision), tf.variable_creator_scope(_create), storage:
         model = build_model(config, data, world)
         if isinstance(model, ClosedForm):
