@@ -148,7 +148,7 @@ def load_run(
 def in_bfloat16(run: TrainedRun) -> TrainedRun:
     """Returns a run with its embedding tables rounded to bfloat16; those of FTRL stay as they are.
 
-    They are read from the checkpoint again: the given run can be let go of before.
+    They are read from the checkpoint again.
     """
     trainer = dataclasses.replace(run.config.trainer, table_dtype="bfloat16")
     config = dataclasses.replace(run.config, trainer=trainer)

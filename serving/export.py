@@ -71,14 +71,11 @@ class ExportOptions:
         version: The version; by default the next.
         is_verified: Whether a clean process must give the trainer's scores first.
         precision: Of the embedding tables, in which scores are compared.
-        is_last_use: Whether the tables of the run may go once they are written, as the
-            check holds them once more.
     """
 
     version: int | None = None
     is_verified: bool = True
     precision: Precision = "float32"
-    is_last_use: bool = False
 
 
 def export(run: TrainedRun, export_dir: Path, options: ExportOptions = ExportOptions()) -> Path:
@@ -113,23 +110,11 @@ def export(run: TrainedRun, export_dir: Path, options: ExportOptions = ExportOpt
 
 def _write(run: TrainedRun, folder: Path, options: ExportOptions) -> tuple[ModelCard, Sample]:
     answers = trainer_answers(run)  # first, as the graph freezes parts of the model
-    written = run
-    if options.precision == "bfloat16":
-        _let_go(run, options)
-        written = in_bfloat16(run)
+    written = in_bfloat16(run) if options.precision == "bfloat16" else run
     write_version(written, folder)
-    _let_go(written, options)
     write_warm_up(folder, answers)
     tolerance = TOLERANCES[options.precision] if options.is_verified else None
     return model_card(written, options.precision, tolerance), answers
-
-
-def _let_go(run: TrainedRun, options: ExportOptions) -> None:
-    """Frees the tables at once: TensorFlow keeps graphs, and so their variables, for longer."""
-    if options.is_last_use:
-        for variable in run.model.tables.variables_trained():
-            nothing = tf.zeros([0, variable.shape[1]], variable.dtype)
-            tf.raw_ops.AssignVariableOp(resource=variable.handle, value=nothing)
 
 
 def write_version(run: TrainedRun, folder: Path) -> None:
@@ -182,7 +167,7 @@ def main(argv: list[str]) -> None:
         run = load_run(_MODEL_DIR.value, _DATA_DIR.value)
         shown = example(run)
         precision = cast(Precision, _PRECISION.value)
-        options = ExportOptions(_VERSION.value, not _SKIP_VERIFY.value, precision, is_last_use=True)
+        options = ExportOptions(_VERSION.value, not _SKIP_VERIFY.value, precision)
         target = export(run, Path(_EXPORT_DIR.value), options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
