@@ -14,15 +14,26 @@ SERVING = [
     "uvloop>=0.20,<1",
 ]
 
+TUNE = ["optuna>=4.5,<6"]
+
+DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=0.30,<2"]
+
 EXTRAS = {
     "serving": SERVING,
+    "tune": TUNE,
+    "docs": DOCS,
     "spark": ["pyspark>=4.0,<5"],
     "benchmarks": ["pandas>=2.2,<4", "psutil>=5.9,<8", *SERVING],
     "dev": [
+        *TUNE,
+        *DOCS,
         "check-jsonschema>=0.33,<1",
         "hypothesis>=6.100,<7",
+        "ipykernel>=6.29,<8",
         "kubernetes-validate>=1.33,<2",
+        "nbclient>=0.10,<1",
         "pandas>=2.2,<4",
+        "playwright>=1.50,<2",
         "psutil>=5.9,<8",
         "pytest>=8.2,<10",
         "pytest-timeout>=2.3,<3",
@@ -54,6 +65,7 @@ setup(
         "absl-py>=2.1,<3",
         # Newer ones ask for packages that Python 3.10 lacks; pip finds that out very slowly.
         "etils<1.14; python_version < '3.11'",
+        "jinja2>=3.1,<4",
         "matplotlib>=3.8,<4",
         "numpy>=1.26,<3",
         "polars>=1.20,<3",
@@ -61,6 +73,7 @@ setup(
         "pyarrow>=17",
         "pyyaml>=6,<7",
         "requests>=2.31,<3",
+        "scipy>=1.11,<2",
         "tensorboard>=2.21,<2.22",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.7,<5",

@@ -29,7 +29,12 @@ MAY_IMPORT = {
 HOROVOD_FILE = "trainers/distributed.py"
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 60
-EXTRA_OF_ROOM = {"data": "spark", "serving": "serving", "benchmarks": "benchmarks"}
+EXTRA_OF_ROOM = {
+    "data": "spark",
+    "serving": "serving",
+    "benchmarks": "benchmarks",
+    "trainers": "tune",
+}
 BUILT_FROM_SOURCE = {"horovod"}  # by launch/build_horovod.sh
 IN_AN_ENVIRONMENT_OF_THEIR_OWN = {"benchmarks/peers/": {"torch", "recbole"}}
 
