@@ -15,34 +15,22 @@ The first of them that the model and its data can answer is the default.
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+from absl import app, flags
 
-import numpy as np
-import tensorflow as tf
-from absl import app, flags, logging
-
-import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
-from configs.runs import TrainedRun, in_bfloat16, load_run
-from data.atomic import atomic_folder
 from data.errors import InputError
-from serving.model_card import ModelCard, model_card, write_card
 from serving.precision import TOLERANCES, Precision
-from serving.sample import Sample, raw_rows, trainer_answers
-from serving.signatures.graph import ServingGraph
-from serving.versions import version_folders
-from serving.warm_up_requests import write_warm_up
-
-EXIT_BAD_INPUT = 2
+from serving.publishing import (
+    EXIT_BAD_INPUT,
+    ExportOptions,
+    WriterError,
+    publish,
+    write_in_its_own_process,
+)
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder of a finished run.")
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Folder that holds the version folders.")
@@ -63,126 +51,35 @@ loads without this project's code, or that it hides seen and excluded items.
 _VERSION = flags.DEFINE_integer("version", None, "Version; by default the next.", lower_bound=1)
 
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """How a run is exported.
-
-    Attributes:
-        version: The version; by default the next.
-        is_verified: Whether a clean process must give the trainer's scores first.
-        precision: Of the embedding tables, in which scores are compared.
-    """
-
-    version: int | None = None
-    is_verified: bool = True
-    precision: Precision = "float32"
-
-
-def export(run: TrainedRun, export_dir: Path, options: ExportOptions = ExportOptions()) -> Path:
-    """Writes and verifies a version.
-
-    Args:
-        run: The trained run.
-        export_dir: Folder that holds the version folders.
-        options: How to export.
-
-    Returns:
-        The version's folder.
-
-    Raises:
-        InputError: The version exists, or the export does not give the trainer's scores.
-    """
-    number = options.version or max(version_folders(export_dir), default=0) + 1
-    target = export_dir / str(number)
-    if target.exists():
-        raise InputError(
-            "An export never changes a published version",
-            received=target,
-            action="Leave --version out to take the next",
-        )
-    with atomic_folder(target) as partial:
-        card, answers = _write(run, partial, options)
-        if options.is_verified:
-            _verify(answers, partial, options.precision)
-        write_card(card, partial)
-    return target
-
-
-def _write(run: TrainedRun, folder: Path, options: ExportOptions) -> tuple[ModelCard, Sample]:
-    answers = trainer_answers(run)  # first, as the graph freezes parts of the model
-    written = in_bfloat16(run) if options.precision == "bfloat16" else run
-    write_version(written, folder)
-    write_warm_up(folder, answers)
-    tolerance = TOLERANCES[options.precision] if options.is_verified else None
-    return model_card(written, options.precision, tolerance), answers
-
-
-def write_version(run: TrainedRun, folder: Path) -> None:
-    """Writes the SavedModel, unchecked."""
-    graph = ServingGraph(run)
-    tf.saved_model.save(graph, str(folder), signatures=graph.signatures())
-
-
-def example(run: TrainedRun) -> str:
-    """Returns the flags with which `serving.client` asks for a user or row of the data."""
-    if run.model.recommends:
-        user = run.data.raw_ids("user")[0]
-        text_ids = " --text_ids" if isinstance(user, str) else ""
-        return f"--users={shlex.quote(str(user))}{text_ids}"
-    row = {name: values.tolist() for name, values in raw_rows(run, 1).items()}
-    return f"--features={shlex.quote(json.dumps(row, default=bytes.decode))}"
-
-
-def _verify(answers: Sample, folder: Path, precision: Precision) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        sample = Path(scratch, "sample.npz")
-        np.savez(sample, **answers)  # type: ignore[arg-type]
-        tolerance = str(TOLERANCES[precision])
-        command = [sys.executable, "-m", "serving.verify", str(folder.resolve()), str(sample)]
-        done = subprocess.run(
-            [*command, tolerance],
-            cwd=Path(__file__).parents[1],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise InputError(
-            "The export must give the trainer's scores in a clean process",
-            received=done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no answer",
-            where=folder,
-            action="Nothing was published; please report this with the run's config.json",
-        )
-
-
 def main(argv: list[str]) -> None:
-    """Parses, builds and calls."""
+    """Parses and calls."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
-    logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on saving help no user
-    tf.get_logger().setLevel("ERROR")
+    options = ExportOptions(
+        _VERSION.value, not _SKIP_VERIFY.value, cast(Precision, _PRECISION.value)
+    )
     try:
         if not _MODEL_DIR.value or not _EXPORT_DIR.value:
             raise InputError("--model_dir and --export_dir must be given", action="See --help")
-        run = load_run(_MODEL_DIR.value, _DATA_DIR.value)
-        shown = example(run)
-        precision = cast(Precision, _PRECISION.value)
-        options = ExportOptions(_VERSION.value, not _SKIP_VERIFY.value, precision)
-        target = export(run, Path(_EXPORT_DIR.value), options)
+        data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
+        write = write_in_its_own_process(Path(_MODEL_DIR.value), data_dir, options)
+        target, written = publish(Path(_EXPORT_DIR.value), options, write)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except WriterError:
         sys.exit(EXIT_BAD_INPUT)
     checked = "a clean process gave the trainer's scores"
     if _SKIP_VERIFY.value:
         checked = "NOT CHECKED"
         print(_SKIPPED, file=sys.stderr)
     print(f"Exported to {target}; {checked}")
-    name = run.config.model_name
+    name = written.card.model
     print(
         f"Next: python -m serving.local_server --model_name={name} "
         f"--model_base_path={shlex.quote(str(target.parent))}"
     )
-    print(f"Then: python -m serving.client --model_name={name} {shown}")
+    print(f"Then: python -m serving.client --model_name={name} {written.example}")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from configs.runs import TrainedRun, config_to_json, schema_sha256
 from data.atomic import write_json, write_text
 from serving.precision import Precision
 
@@ -47,23 +43,6 @@ class ModelCard:
     tolerance: float | None
     tensorflow: str
     created: str
-
-
-def model_card(run: TrainedRun, precision: Precision, tolerance: float | None) -> ModelCard:
-    """Returns the card of a run's export."""
-    path = run.folder / "metrics.json"
-    return ModelCard(
-        run.config.model_name,
-        run.data.schema.name,
-        schema_sha256(run.data),
-        run.step,
-        config_to_json(run.config),
-        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None,
-        precision,
-        tolerance,
-        tf.__version__,
-        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    )
 
 
 def write_card(card: ModelCard, folder: Path) -> None:

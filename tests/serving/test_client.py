@@ -18,7 +18,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.interactions import Interactions
 from serving.client import Client, RequestError
-from serving.export import example
+from serving.writing import example
 
 STRANGER = 10**9
 

@@ -21,14 +21,16 @@ from configs.runs import load_run, schema_sha256
 from data.errors import InputError
 from models import table_stack
 from models.recommender import Recommender
-from serving.export import ExportOptions, export
 from serving.model_card import CARD_FILE, CARD_TEXT
+from serving.publishing import ExportOptions
 from serving.sample import trainer_answers
 from serving.server.servable import Servable
 from serving.server.warm_up import warm_up
 from serving.verify import differences
 from serving.versions import WARM_UP_FILE
+from serving.writing import export
 
+REPOSITORY = Path(__file__).parents[2]
 FRESH = """
 import sys
 import numpy as np
@@ -147,7 +149,7 @@ def test_failed_verification_publishes_nothing(neumf: Exported, tmp_path: Path) 
     broken: Any = _OtherInGraph(neumf.run.model)
     with pytest.raises(InputError, match="must give the trainer's scores in a clean process"):
         export(replace(neumf.run, model=broken), tmp_path / "export")
-    assert list((tmp_path / "export").iterdir()) == []
+    assert not (tmp_path / "export").exists()
 
 
 def test_published_version_is_never_changed(neumf: Exported) -> None:
@@ -161,6 +163,27 @@ def test_tables_that_cannot_fit_are_refused_before_they_are_read(
     monkeypatch.setattr(table_stack, "available_bytes", lambda: 1000)
     with pytest.raises(InputError, match="must fit into this process's memory"):
         load_run(neumf.run.folder)
+
+
+def test_a_writer_that_dies_publishes_nothing(neumf: Exported, tmp_path: Path) -> None:
+    """Too little memory for TensorFlow, and enough for the process that waits for it."""
+    command = f"ulimit -v 600000; exec {sys.executable} -m serving.export"
+    flags = [f"--model_dir={neumf.run.folder}", f"--export_dir={tmp_path}"]
+    done = subprocess.run(
+        ["bash", "-c", f'{command} "$@"', "bash", *flags],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "error: The process that writes the export must end well" in done.stderr
+    assert "Nothing was published" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_process_that_publishes_loads_no_tensorflow() -> None:
+    code = "import sys, serving.export; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 
 def test_command_names_a_missing_run(tmp_path: Path) -> None:
