@@ -69,7 +69,8 @@ def make_dataset(
     options.deterministic = True
     options.autotune.enabled = True
 
-    @tf.autograph.experimental.do_not_convert  # faults of the reading keep their type
+    # Without AutoGraph, which takes seconds and changes the type of faults of the reading.
+    @tf.autograph.experimental.do_not_convert
     def batches_of(number: tf.Tensor) -> tf.data.Dataset:
         key = _epoch_key(seed, number)
         rows = _rows(data, reading, key, rank, ranks)
@@ -79,6 +80,7 @@ def make_dataset(
         batches = batches.skip(tf.where(number == epoch, tf.constant(start, tf.int64), 0))
         return batches.map(lambda position, batch: (number, position, batch))
 
+    @tf.autograph.experimental.do_not_convert
     def transformed(number: tf.Tensor, position: tf.Tensor, batch: Batch) -> Batch:
         batch = _unpack(batch, data, reading)
         key = _epoch_key(seed, number)

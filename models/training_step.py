@@ -21,6 +21,7 @@ import tensorflow as tf
 from data.pipeline import Batch
 from data.random_bits import GENERATOR
 from models.dropout import DROPOUT_SEED
+from models.graphs import graph_function
 from models.loss_scale import LossScale
 from models.tables import Found
 
@@ -105,7 +106,7 @@ class TrainingStep:
         # An attribute of the model, so that checkpoints hold it.
         model.loss_scale = LossScale() if model.compute_dtype == "float16" else None
         gradients = self._gradients if options.parts == 1 else self._gradients_by_parts
-        self._compiled = tf.function(gradients, jit_compile=options.xla or None)
+        self._compiled = graph_function(gradients, jit_compile=options.xla or None)
 
     def __call__(self, batch: Batch) -> Losses:
         """Takes one step. Returns scalars to log, float32: losses and gradient norms."""

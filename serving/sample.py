@@ -20,6 +20,7 @@ from data.hashing import hashed_ids
 from data.pipeline import MASK, Batch, Transform, make_dataset
 from data.reading import Reading
 from data.schema import FIRST_ID, PAD_ID, Column, Feature, Kind
+from models.graphs import graph_function
 from serving.signatures.recommend import NO_SCORE
 from serving.signatures.score import input_columns, scores_rows
 
@@ -61,7 +62,7 @@ def _of_users(run: TrainedRun, most: int) -> Sample:
     pasts = _pasts(run.data, wanted)
     users = np.array(sorted(pasts), np.int32)
     # As a graph, where a model maps user by user, it is many times faster.
-    score = tf.function(run.model.item_scores, reduce_retracing=True)
+    score = graph_function(run.model.item_scores, reduce_retracing=True)
     lists, logits = [], []
     items = (np.arange(len(users)) * 7919) % len(run.data.raw_ids("item")) + FIRST_ID
     for start in range(0, len(users), _CHUNK):

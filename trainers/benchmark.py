@@ -19,6 +19,7 @@ from data.dataset import PreparedDataset
 from data.pipeline import Batch
 from data.process_memory import peak_bytes
 from models.communicator import Communicator
+from models.graphs import graph_function
 from models.recommender import Recommender
 from models.training_step import LookedUp
 from trainers.ceilings import Ceilings, measure_ceilings
@@ -151,9 +152,9 @@ class _Parts:
     def __init__(self, taken: Steps) -> None:
         self._taken = taken
         step = taken.training_step
-        self._look_up = tf.function(step.look_up)
-        self._gradients = tf.function(step.gradients)
-        self._update = tf.function(step.update)
+        self._look_up = graph_function(step.look_up)
+        self._gradients = graph_function(step.gradients)
+        self._update = graph_function(step.update)
 
     def time(self, steps: int) -> tuple[np.ndarray, tuple[Batch, LookedUp]]:
         """Returns the seconds of each step's parts, shape (steps, 4), and the last step's input."""

@@ -17,6 +17,7 @@ from data.pipeline import MASK, Batch, Transform, make_dataset
 from data.reading import Reading
 from data.schema import FIRST_ID, Kind
 from models.communicator import Communicator
+from models.graphs import graph_function
 from trainers.click_metrics import NAMES, click_metrics
 from trainers.result import Result
 
@@ -73,7 +74,7 @@ class ClickEvaluator:
             columns = (batch[LABEL], scorer(batch), *values)
             return tuple(tf.boolean_mask(column, kept) for column in columns)
 
-        self._predict = tf.function(predict)
+        self._predict = graph_function(predict)
 
     def metric_names(self) -> list[str]:
         """Returns the names of the metrics that `evaluate` measures."""

@@ -17,6 +17,7 @@ from data.pipeline import MASK, Batch, make_dataset
 from data.reading import Reading
 from data.schema import FIRST_ID, PAD_ID, Candidates
 from models.communicator import Communicator
+from models.graphs import graph_function
 from trainers.ranking_metrics import NAMES, ranking_metrics, target_ranks, tied_targets
 from trainers.result import Result
 
@@ -77,7 +78,7 @@ class RankingEvaluator:
         self._protocols = {self._full_name(protocol): protocol for protocol in protocols}
         if data.split(_VIEW, split).rows == 0:
             raise InputError("The split to evaluate must have users", received=repr(split))
-        self._sums = tf.function(self._batch_sums)
+        self._sums = graph_function(self._batch_sums)
 
     def _full_name(self, protocol: str) -> str:
         if protocol == "full":

@@ -15,6 +15,7 @@ from data.dataset import PreparedDataset
 from data.pipeline import Batch, Transform, empty_like, make_dataset
 from data.reading import steps_per_epoch
 from models.communicator import Communicator
+from models.graphs import graph_function
 from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
 from trainers.checkpoints import TrainState
@@ -88,7 +89,8 @@ class Steps:
             parts=config.accumulate,
         )
         model.prepare_training(optimizer, options)
-        self._take_steps, self._take_step = tf.function(self._steps), tf.function(self._step)
+        self._take_steps = graph_function(self._steps)
+        self._take_step = graph_function(self._step)
         self._names: list[str] = []
         self._calls = 0
         # One iterator for the whole run, and the epoch and streams that it stands at.
@@ -191,16 +193,21 @@ class Steps:
         count = math.ceil((python + _CALL_SECONDS) / (_PYTHON_SHARE * step))
         self.per_call = min(count, _MOST_STEPS)
 
-    def _steps(self, batches: Iterator[Batch], count: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def _steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Takes steps. Returns sums of the logged scalars, rows, and first steps not finite."""
-        values, rows = self._take_step(next(batches))
+        values, rows = self._take_step(batches.get_next())
         first_bad = tf.where(tf.math.is_finite(values), -1, 0)
-        for index in tf.range(1, count):
-            more, more_rows = self._take_step(next(batches))
+
+        def one_more(index: tf.Tensor, *so_far: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            values, rows, first_bad = so_far
+            more, more_rows = self._take_step(batches.get_next())
             is_first = (first_bad < 0) & ~tf.math.is_finite(more)
             first_bad = tf.where(is_first, index, first_bad)
-            values, rows = values + more, rows + more_rows
-        return values, rows, first_bad
+            return index + 1, values + more, rows + more_rows, first_bad
+
+        start = (tf.constant(1), values, rows, first_bad)
+        _, *found = tf.while_loop(lambda index, *_: index < count, one_more, start)
+        return tuple(found)
 
     def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         losses = self._model.train_step(batch)

@@ -13,6 +13,7 @@ from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.pipeline import make_dataset
 from models.communicator import Communicator
+from models.graphs import graph_function
 from models.placement import REPLICATED
 from models.recommender import Recommender
 from models.training_step import StepOptions
@@ -78,7 +79,7 @@ def trained(
         options = StepOptions(lambda: tf.constant(_DENSE_RATE), case.xla)
         model.prepare_training(tf.keras.optimizers.SGD(_DENSE_RATE), options)
         found = dict(_metrics(model, data, communicator))
-        step = tf.function(model.train_step)
+        step = graph_function(model.train_step)
         for batch in _batches(model, data, communicator, ranks):
             step(batch)
     for name in model.tables.configs:

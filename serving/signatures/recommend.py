@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from configs.runs import TrainedRun
 from data.schema import FIRST_ID, OOV_ID, PAD_ID
+from models.graphs import graph_function
 from serving.signatures.raw_ids import RawIds, ReadableIds
 from serving.signatures.request_checks import check_k, check_rows
 from serving.signatures.user_scorers import UserScorer
@@ -49,11 +50,11 @@ class Recommend(tf.Module):
         def spec(name: str, dtype: tf.DType, *shape: None) -> tf.TensorSpec:
             return tf.TensorSpec([None, *shape], dtype, name=name)
 
-        by_user = tf.function(
+        by_user = graph_function(
             self.recommend_user,
             input_signature=[spec("user", user), spec("k", tf.int32)],
         )
-        full = tf.function(
+        full = graph_function(
             self.recommend,
             input_signature=[
                 spec("user", user),

@@ -15,6 +15,7 @@ from data.errors import InputError
 from data.feature import LABEL
 from data.pipeline import MASK, Batch
 from data.schema import FIRST_ID, OOV_ID, PAD_ID, Column, Feature, Kind
+from models.graphs import graph_function
 from serving.signatures.raw_ids import RawIds
 from serving.signatures.request_checks import check_rows
 from serving.signatures.user_scorers import UserScorer
@@ -44,7 +45,7 @@ class PairScore(tf.Module):
         """Returns the signature by name."""
         dtypes = {"user": self._user_ids.dtype, "item": self._item_ids.dtype}
         specs = [tf.TensorSpec([None], dtype, name=name) for name, dtype in dtypes.items()]
-        return {"score": tf.function(self.score, input_signature=specs)}
+        return {"score": graph_function(self.score, input_signature=specs)}
 
     def score(self, user: tf.Tensor, item: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns, each of shape (B,): the logit, whether training knows both ids, and, where
@@ -94,7 +95,7 @@ class RowScore(tf.Module):
             )
             for name in self._features
         }
-        return {"score": tf.function(self.score).get_concrete_function(**specs)}
+        return {"score": graph_function(self.score).get_concrete_function(**specs)}
 
     def score(self, **raw: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores rows.

@@ -19,6 +19,7 @@ from data.pipeline import make_dataset
 from data.reading import Reading, steps_per_epoch
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
+from models.graphs import graph_function
 from models.recommender import Recommender
 from models.table_storage import table_storage
 from models.training_step import StepOptions
@@ -96,7 +97,7 @@ def trace(config: RunConfig, data: PreparedDataset, ranks: int) -> Traced:
         model.prepare_training(make_dense_optimizer(trainer, steps), options)
         batches = make_dataset(data, reading, transforms, seed=trainer.seed, ranks=ranks)
         batch = batches.element_spec
-        graph = tf.function(model.train_step).get_concrete_function(batch).graph
+        graph = graph_function(model.train_step).get_concrete_function(batch).graph
     return Traced(model, reading, graph, batch, read, batches)
 
 
@@ -121,7 +122,7 @@ def _form(given: dict[str, Any]) -> tuple[tf.TensorShape, tf.DType]:
     if shape is not None and dtype is not None:
         return tf.TensorShape(shape), tf.as_dtype(dtype)
     if callable(start):
-        start = tf.function(start).get_concrete_function().structured_outputs
+        start = graph_function(start).get_concrete_function().structured_outputs
     else:
         start = tf.convert_to_tensor(start, dtype)
     return start.shape, start.dtype
