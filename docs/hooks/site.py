@@ -1,7 +1,7 @@
 """Hooks of mkdocs: what the site holds beside the files of `docs/`.
 
 Pages that stand elsewhere in the repository are taken in, with their links and those to them
-changed to fit, and the page of commands is made from what the commands say of themselves.
+changed to fit, and the page of commands shows what the commands say of themselves.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ OUTSIDE = {  # place in the repository: place in the site
 }
 COMMANDS_PAGE = "reference/commands.md"
 _LINK = re.compile(r"(\]\()([^)\s#]+\.md)")
+_FOLDER = re.compile(r"\[([^\]]+)\]\([\w/-]+\)")  # of the repository, which the site does not hold
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are no files of `docs/`."""
-    texts = {
-        place: (REPOSITORY / source).read_text(encoding="utf-8")
-        for source, place in OUTSIDE.items()
-    }
-    texts[COMMANDS_PAGE] = commands_page(read_commands())
-    for place, text in texts.items():
+    for source, place in OUTSIDE.items():
+        text = (REPOSITORY / source).read_text(encoding="utf-8")
         files.append(File.generated(config, place, content=text))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Changes links between places in the repository to links between places in the site."""
+    """Adds the help of commands to their page, and changes links to places in the site."""
     del config, files
+    if page.file.src_uri == COMMANDS_PAGE:
+        markdown += as_markdown(read_commands())
+    markdown = _FOLDER.sub(r"\1", markdown)
     return _LINK.sub(lambda found: found[1] + in_site(found[2], page.file.src_uri), markdown)
 
 
@@ -59,9 +59,9 @@ def in_site(link: str, page: str) -> str:
     return posixpath.relpath(target, posixpath.dirname(page) or ".")
 
 
-def commands_page(commands: dict[str, Command]) -> str:
-    """Returns the page of all commands, in Markdown."""
-    parts = ["# Commands\n\nWhat `--help` of each command prints.\n"]
+def as_markdown(commands: dict[str, Command]) -> str:
+    """Returns the help text and the flags of commands, in Markdown."""
+    parts = []
     for command in commands.values():
         parts.append(f"\n## {command.module}\n\n```text\n{command.usage}\n```\n")
         if command.flags:
