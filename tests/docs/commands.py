@@ -62,7 +62,7 @@ def commands_of(place: str) -> list[Shown]:
     text = (REPOSITORY / place).read_text(encoding="utf-8")
     if place.endswith(".ipynb"):
         cells = nbformat.reads(text, as_version=4).cells
-        return [shown for cell in cells for shown in commands_in(cell.source)]
+        text = "\n".join(_as_page(cell) for cell in cells)
     if place.endswith(".sh"):
         return commands_in(text)
     found = []
@@ -74,6 +74,14 @@ def commands_of(place: str) -> list[Shown]:
         if span.startswith(("python -m ", "launch/")):
             found += commands_in(span.replace("\n", " "))
     return found
+
+
+def _as_page(cell: nbformat.NotebookNode) -> str:
+    """Returns a cell of a notebook as the part of a page: commands as a block, prose as it is."""
+    if cell.cell_type == "markdown":
+        return str(cell.source)
+    language = "bash" if cell.source.startswith("%%bash") else "python"
+    return f"```{language}\n{cell.source}\n```"
 
 
 def commands_in(text: str) -> list[Shown]:

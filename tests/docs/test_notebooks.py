@@ -35,6 +35,7 @@ def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: st
         "".join(
             output.get("text") or output.get("data", {}).get("text/plain", "")
             for output in cell.outputs
+            if output.get("name") != "stderr"
         )
         for cell in notebook.cells
         if cell.cell_type == "code"

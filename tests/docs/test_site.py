@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds without a warning, its links lead somewhere, and it is offline."""
+"""The documentation as a site: built without a warning, with whole links, and offline."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def test_links_lead_somewhere(place: str) -> None:
 
 
 def test_links_that_lead_nowhere_are_found() -> None:
-    page = "[a](docs/no.md) [b](docs/serving.md#no) [c](http://no) [d](#also-no) `[e](no.md)`\n# B `c`"
+    page = (
+        "[a](docs/no.md) [b](docs/serving.md#no) [c](http://no) [d](#also-no) `[e](no.md)`\n# B `c`"
+    )
     faults = ["docs/no.md", "docs/serving.md#no", "http://no", "#also-no"]
     assert link_faults("README.md", page) == faults
     assert link_faults("README.md", "# B `c`, d\n[a](#b-c-d) [b](https://a.org/b)") == []
@@ -113,7 +115,9 @@ def test_every_page_is_in_the_site(site: Path) -> None:
 
 
 def test_pages_name_nothing_that_a_browser_would_fetch_elsewhere(site: Path) -> None:
-    fetched = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*\b(?:src|href)=\"?(https?:[^\">]+)")
+    fetched = re.compile(
+        r"<(?:script|img|link|iframe|source)\b[^>]*\b(?:src|href)=\"?(https?:[^\">]+)"
+    )
     found = {str(path.name): fetched.findall(path.read_text()) for path in site.rglob("*.html")}
     # A canonical address names the page itself; nothing is fetched from it.
     assert {name: urls for name, urls in found.items() if urls} == {}

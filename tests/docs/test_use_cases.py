@@ -86,5 +86,7 @@ def test_banking_offers_products_with_calibrated_probabilities(tmp_path: Path) -
     assert found["metrics"]["logloss"] < float(best_loss) + 0.04
     assert found["metrics"]["calibration"] == pytest.approx(1, abs=0.15)
     assert len(found["slices"]["product"]) == 8
-    offers = re.findall(r"^customer \d: offer \w+, taken with probability (0\.\d+)$", printed[-1], re.M)
+    offers = re.findall(
+        r"^customer \d: offer \w+, taken with probability (0\.\d+)$", printed[-1], re.M
+    )
     assert len(offers) == 3
