@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +13,9 @@ import tensorflow as tf
 
 from data.dataset import PreparedDataset
 from data.pipeline import make_dataset
+from tests.docs.pages import REPOSITORY, blocks, read_page, run_bash
 
-REPOSITORY = Path(__file__).parents[2]
-PAGE = (REPOSITORY / "docs" / "add-a-model.md").read_text()
+PAGE = read_page("docs/add-a-model.md")
 COPIED = ("configs", "data", "models", "serving", "trainers", "tests/models", "tests/data")
 COPIED_FILES = ("pyproject.toml", "tests/__init__.py", "tests/conftest.py")
 MOST_LINES = 80
@@ -26,19 +23,15 @@ MOST_LINES = 80
 pytestmark = pytest.mark.timeout(900)  # seven processes that load TensorFlow one after the other
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-
-
 def files() -> dict[str, str]:
     """Returns the new files, by the path that the heading above each one names."""
     headings = re.findall(r"^## .*`(\S+\.py)`\n(?:(?!^## ).*\n)*?```python\n", PAGE, re.MULTILINE)
-    return dict(zip(headings, blocks("python"), strict=True))
+    return dict(zip(headings, blocks(PAGE, "python"), strict=True))
 
 
 def patched(registry: str) -> str:
     """Returns the registry with each added line of the page's diff below the line it follows."""
-    (diff,) = blocks("diff")
+    (diff,) = blocks(PAGE, "diff")
     lines = registry.splitlines()
     place = -1
     for line in diff.splitlines():
@@ -68,22 +61,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory, synthetic_data: PreparedDatas
     return folder
 
 
-def bash(commands: str, folder: Path) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-eu", "-c", commands],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+def bash(commands: str, copy: Path) -> str:
+    return run_bash(commands, copy, code=copy)
 
 
 def test_a_model_takes_fewer_lines_than_promised() -> None:
-    (diff,) = blocks("diff")
+    (diff,) = blocks(PAGE, "diff")
     added = [line for line in diff.splitlines() if line.startswith("+")]
     code = [line for text in files().values() for line in text.splitlines()]
     assert list(files()) == ["models/bpr.py", "configs/bpr.py"]
@@ -91,7 +74,7 @@ def test_a_model_takes_fewer_lines_than_promised() -> None:
 
 
 def test_the_commands_train_evaluate_and_export_it(copy: Path) -> None:
-    prepare, commands = blocks("bash")[0].split("\n", 1)
+    prepare, commands = blocks(PAGE, "bash")[0].split("\n", 1)
     assert prepare == "python -m data.prepare --dataset=synthetic --out=DATA"
     printed = bash(commands, copy)
     results = json.loads((copy / "RUN" / "metrics.json").read_text())
@@ -103,7 +86,7 @@ def test_the_commands_train_evaluate_and_export_it(copy: Path) -> None:
 
 
 def test_it_passes_the_contract_tests(copy: Path) -> None:
-    printed = bash(blocks("bash")[1].rstrip() + " -q -p no:cacheprovider", copy)
+    printed = bash(blocks(PAGE, "bash")[1].rstrip() + " -q -p no:cacheprovider", copy)
     passed = re.search(r"(\d+) passed", printed)
     assert passed, printed
     assert int(passed[1]) >= 8

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-PAGE = (REPOSITORY / "docs" / "your-data.md").read_text(encoding="utf-8")
+from tests.docs.pages import blocks, read_page, run_bash
+
+PAGE = read_page("docs/your-data.md")
 
 pytestmark = [
     pytest.mark.timeout(900),  # nine processes that load TensorFlow one after the other
@@ -22,42 +18,14 @@ pytestmark = [
 ]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Returns what each of the page's blocks of commands prints, run in one folder."""
     folder = tmp_path_factory.mktemp("your_data")
-    (folder / "make_sales.py").write_text(blocks("python")[0], encoding="utf-8")
-    (folder / "features.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
-    subprocess.run([sys.executable, "make_sales.py"], cwd=folder, check=True)
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PORT": str(free_port()),
-    }
-    outputs = []
-    for commands in blocks("bash"):
-        done = subprocess.run(
-            ["bash", "-eu", "-c", commands],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
-        outputs.append(done.stdout + done.stderr)
-    return outputs
+    (folder / "make_sales.py").write_text(blocks(PAGE, "python")[0], encoding="utf-8")
+    (folder / "features.yaml").write_text(blocks(PAGE, "yaml")[0], encoding="utf-8")
+    run_bash("python make_sales.py", folder)
+    return [run_bash(commands, folder) for commands in blocks(PAGE, "bash")]
 
 
 def test_the_table_is_learned(printed: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A server started with the deployment files does what they and their page say.
+"""A server started with the deployment files does what they and docs/deployment.md say.
 
 TF Serving's container cannot be started here: the local server takes its flags and files.
 """
