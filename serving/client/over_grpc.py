@@ -41,6 +41,17 @@ def model_spec(name: str, version: int | None, label: str | None) -> model_pb2.M
     return spec
 
 
+def declared_inputs(signature_defs: Mapping[str, Any]) -> dict[str, dict[str, Input]]:
+    """Returns the inputs that signatures declare, by signature and name."""
+    return {
+        name: {
+            key: Input(types_pb2.DataType.Name(entry.dtype), len(entry.tensor_shape.dim))
+            for key, entry in definition.inputs.items()
+        }
+        for name, definition in signature_defs.items()
+    }
+
+
 class GrpcTransport:
     """One model over gRPC.
 
@@ -91,13 +102,7 @@ class GrpcTransport:
         response = self._call(self._predictions.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
-        return {
-            name: {
-                key: Input(types_pb2.DataType.Name(entry.dtype), len(entry.tensor_shape.dim))
-                for key, entry in definition.inputs.items()
-            }
-            for name, definition in signatures.signature_def.items()
-        }
+        return declared_inputs(signatures.signature_def)
 
     def versions(self) -> dict[int, str]:
         """Returns the state of each version, such as `AVAILABLE`."""
