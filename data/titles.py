@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from data.errors import InputError
@@ -28,8 +29,8 @@ def read_titles(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
-    lines = text.splitlines(keepends=True)
-    is_tabs = bool(lines) and "\t" in lines[0]
+    lines = io.StringIO(text, newline="")
+    is_tabs = "\t" in text.partition("\n")[0]
     reader = (
         csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         if is_tabs

@@ -29,7 +29,7 @@ def description(model: ExploredModel) -> Json:
         "recommends": RECOMMEND in signatures,
         "inputs": [
             {"name": name, "kind": kind_of(known.dtype), "is_list": known.rank > 1}
-            for name, known in signatures.get(SCORE, {}).items()
+            for name, known in sorted(signatures.get(SCORE, {}).items())
         ],
         "items": len(model.known_items) if model.known_items is not None else None,
         "users": model.past.some_users(_SHOWN_USERS) if model.past is not None else [],

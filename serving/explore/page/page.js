@@ -223,7 +223,9 @@ byId("form-score").addEventListener("submit", (event) => {
   event.preventDefault();
   score();
 });
-for (const id of ["user", "k", "exclude-seen"]) byId(id).addEventListener("change", () => recommend());
+for (const id of ["user", "k", "exclude-seen"]) byId(id).addEventListener("change", () => {
+  if (byId("form-recommend").reportValidity()) recommend();
+});
 byId("any-user").addEventListener("click", () => {
   const users = models.find((model) => model.users.length).users;
   byId("user").value = users[Math.floor(Math.random() * users.length)];
