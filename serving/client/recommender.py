@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from data.errors import InputError
@@ -14,6 +14,7 @@ from serving.client.transport import Transport
 
 RawId = int | str
 _RECOMMEND = "recommend"
+_Self = TypeVar("_Self", bound="Recommender")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Recommender:
         self._transport = transport
         self._list_width = list_width
 
-    def __enter__(self) -> Recommender:
+    def __enter__(self: _Self) -> _Self:
         """Returns itself, to be closed at the end."""
         return self
 

@@ -92,7 +92,8 @@ class Explorer:
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[guard])
         app.router.add_get("/", partial(_file, _PAGE / "index.html"))
         for path in sorted(_PAGE.iterdir()):
-            app.router.add_get(f"/{path.name}", partial(_file, path))
+            if path.suffix in _TYPES:
+                app.router.add_get(f"/{path.name}", partial(_file, path))
         app.router.add_get("/api/models", self._describe)
         app.router.add_get("/api/search", self._search)
         app.router.add_post("/api/recommend", self._recommend)

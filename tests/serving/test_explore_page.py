@@ -95,6 +95,9 @@ def test_two_lists_mark_what_they_share(
             f"{len(shared)} of 10 items in both lists ({10 * len(shared)}%)"
         )
         for place, (mine, other) in enumerate([(first, second), (second, first)]):
+            expect(page.get_by_role("heading", level=2).nth(place)).to_have_text(
+                ["A: ncf v1", "B: vae_cf v1"][place]
+            )
             marks = page.locator(f"#list-{place} .mark").all_inner_texts()
             assert marks == [
                 f"also #{other.index(item) + 1}" if item in other else "only here" for item in mine
@@ -214,3 +217,21 @@ def test_labelled_rows_are_scored_by_a_form(quick_export: ExportOf) -> None:
         expect(page.get_by_role("alert").last).to_contain_text("code must be a whole number")
         page.get_by_text("Model card").click()
         expect(page.locator(".card")).to_contain_text("ndcg@10/full")
+
+
+def test_models_of_other_data_are_told_and_tabs_switch(quick_export: ExportOf) -> None:
+    sources = [quick_export("vae_cf").path, quick_export("census").path]
+    with explored(sources) as served, visit(served) as page:
+        expect(page.locator("main")).to_contain_text("trained on different datasets")
+        page.get_by_role("tab", name="Score").click()
+        expect(page.get_by_label("age")).to_be_visible()
+        expect(page.get_by_label("List length")).to_be_hidden()
+        assert page.url == f"{served.url}?view=score"
+        page.keyboard.press("ArrowLeft")
+        expect(page.get_by_role("tab", name="Recommend")).to_be_focused()
+        expect(page.get_by_label("List length")).to_be_visible()
+        page.get_by_role("button", name="Any user").click()
+        expect(page.locator("#list-0 .item")).to_have_count(10)
+        expect(page.locator("#list-1")).to_have_text(
+            "This model scores rows only; see the tab Score."
+        )

@@ -73,7 +73,7 @@ async function recommend(isNew = true) {
     nameChips(answer.given);
     answer.lists.forEach((list, n) => {
       const other = answer.lists.length > 1 ? 1 - n : null;
-      fill(n, listOf(list, answer.lists[other], models[other] && titleOf(models[other]), actions, question));
+      fill(n, listOf(list, answer.lists[other], models[other] && titleOf(models[other], other), actions, question));
     });
     byId("agreement").hidden = !answer.agreement;
     byId("agreement").replaceChildren(...(answer.agreement ? [agreementLine(answer.agreement)] : []));
@@ -135,7 +135,7 @@ function drawModels() {
   byId("lists").classList.toggle("two", models.length > 1);
   byId("lists").replaceChildren(...models.map((model, n) => element(
     "article.model", { "aria-labelledby": `model-${n}`, mouseover: twin, focusin: twin, mouseleave: twin },
-    element("h2", { id: `model-${n}` }, titleOf(model)),
+    element("h2", { id: `model-${n}` }, titleOf(model, n)),
     element("p.quiet.address", {}, model.address, model.items ? ` · ${counted(model.items, "item")}` : ""),
     element("div.list", { id: `list-${n}` }),
     cardOf(model.card),
@@ -202,8 +202,10 @@ function fill(n, parts) {
   byId(`list-${n}`).replaceChildren(...parts);
 }
 
-function titleOf(model) {
-  return model.version === null ? model.name : `${model.name} v${model.version}`;
+/** Returns a model's name; two have a letter too, as they may be versions or runs of one. */
+function titleOf(model, place) {
+  const name = model.version === null ? model.name : `${model.name} v${model.version}`;
+  return models.length > 1 ? `${"AB"[place]}: ${name}` : name;
 }
 
 function say(text) {

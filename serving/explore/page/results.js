@@ -48,7 +48,7 @@ export function listOf(answer, other, otherName, actions, question) {
     const ranks = other && !other.error ? new Map(other.items.map((item, n) => [item.id, n + 1])) : null;
     const width = barWidths(answer.items.map((item) => item.score));
     parts.push(element(
-      "ol.items", {},
+      "ol.items", { role: "list" }, // which Safari forgets where no numbers are shown
       ...answer.items.map((item, n) => itemRow(item, n + 1, width[n], ranks, otherName, actions)),
     ));
   }
