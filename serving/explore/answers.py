@@ -9,6 +9,7 @@ from typing import Any
 from scipy.stats import kendalltau
 
 from data.errors import InputError
+from serving.client import RawId
 from serving.explore.catalogue import Catalogue
 from serving.explore.models import RECOMMEND, SCORE, ExploredModel
 from serving.explore.questions import ListQuestion, kind_of, raw_id, row_values
@@ -51,19 +52,22 @@ def recommendations(model: ExploredModel, question: ListQuestion, catalogue: Cat
 def _recommendations(model: ExploredModel, question: ListQuestion, catalogue: Catalogue) -> Json:
     types = model.signatures[RECOMMEND]
 
-    def items(name: str, texts: Sequence[str]) -> list[Any]:
+    def items(name: str, texts: Sequence[str]) -> list[RawId]:
         return [raw_id(text, types[name].dtype, f"An item of {name}") for text in texts]
 
+    history = items("history", question.history)
+    exclude = items("exclude", question.exclude)
+    allow = items("allow", question.allow)
     user = question.user and raw_id(question.user, types["user"].dtype, "The user")
     answer = model.recommender.recommend(
         user,
         question.k,
-        history=items("history", question.history),
-        exclude=items("exclude", question.exclude),
-        allow=items("allow", question.allow),
+        history=history,
+        exclude=exclude,
+        allow=allow,
         exclude_seen=question.exclude_seen,
     )
-    given = [*question.history, *question.exclude, *question.allow]
+    given = map(str, [*history, *exclude, *allow])
     known = model.known_items
     return {
         "items": [

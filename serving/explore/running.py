@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
@@ -33,21 +33,17 @@ async def explorer(
     Raises:
         InputError: The port cannot be listened on.
     """
-    answers = await asyncio.to_thread(Explorer, models, titles, host)
-    runner = web.AppRunner(
-        answers.app(lambda request: listener.asked(request)),
-        access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
-    listener = Listener(runner)
-    await runner.setup()
-    try:
+    async with AsyncExitStack() as stack:
+        for model in models:
+            stack.callback(model.transport.close)
+        answers = await asyncio.to_thread(Explorer, models, titles, host)
+        app = answers.app(lambda request: listener.asked(request))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        listener = Listener(runner)
+        stack.push_async_callback(listener.stop)
+        await runner.setup()
         found = await listener.start(host, port)
         yield f"http://{f'[{host}]' if ':' in host else host}:{found}/"
-    finally:
-        await listener.stop()
-        for model in models:
-            model.transport.close()
 
 
 async def explore_until_stopped(

@@ -103,6 +103,8 @@ def test_strangers_and_unknown_items_are_told(page: Explored, quick_export: Expo
         assert answer["unknown_share"] == 1.0
         assert answer["past"]["items"] == []
         assert answer["past"]["total"] == 0
+    for answer in page.lists(history=[f"0{item}"]):  # as a number, a known id
+        assert answer["unknown_items"] == []
     for answer in page.lists(history=[item, STRANGER]):
         assert not answer["is_popular"]
         assert answer["unknown_share"] == 0.5

@@ -68,7 +68,7 @@ function notesOf(answer, question) {
     if (unknown) notes.push(`Ids of the user and the history that training never saw: ${unknown}.`);
     return notes;
   }
-  if (unknown > question.history.filter((id) => items.includes(id)).length) {
+  if (question.user && unknown > question.history.filter((id) => items.includes(id)).length) {
     notes.push(`Training never saw the user ${question.user}.`);
   }
   if (items.length) {
