@@ -19,7 +19,7 @@ from data.errors import InputError
 from data.row_stream import Report
 from serving.server.servable import GRAPH_FILE, GraphThreads, Servable, Signature, checked_inputs
 from serving.users_file import read_users
-from serving.versions import version_folders
+from serving.versions import find_version
 
 PLAN_FILE, MANIFEST_FILE = "plan.json", "manifest.json"
 _SIGNATURE = "recommend_user"
@@ -52,17 +52,9 @@ def plan(export_dir: Path, version: int | None, users: Path, k: int, rows_per_fi
     Raises:
         InputError: There is no such version or file.
     """
-    folders = version_folders(export_dir)
-    if not folders or version not in (None, *folders):
-        raise InputError(
-            "The export must hold the version",
-            received=f"versions {sorted(folders)}" if folders else "no version",
-            where=export_dir,
-            action="Export one: python -m serving.export --model_dir=RUN --export_dir=EXPORT",
-        )
+    folder = find_version(export_dir, version)
     if not users.is_file():
         raise InputError("The file of users must exist", received=users)
-    folder = folders[max(folders) if version is None else version]
     digest = hashlib.sha256((folder / GRAPH_FILE).read_bytes()).hexdigest()
     size = users.stat().st_size
     return Plan(str(folder.resolve()), digest, str(users.resolve()), size, k, rows_per_file)

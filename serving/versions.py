@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data.errors import InputError
+
 WARM_UP_FILE = Path("assets.extra", "tf_serving_warmup_requests")  # in a version; TF Serving's
 
 
@@ -16,3 +18,20 @@ def version_folders(base_path: Path) -> dict[int, Path]:
         return {}
     folders = (path for path in base_path.iterdir() if path.is_dir())
     return {int(p.name): p for p in folders if p.name.isascii() and p.name.isdigit()}
+
+
+def find_version(base_path: Path, version: int | None = None) -> Path:
+    """Returns the folder of a version, the latest where none is named.
+
+    Raises:
+        InputError: There is no such version.
+    """
+    folders = version_folders(base_path)
+    if not folders or version not in (None, *folders):
+        raise InputError(
+            "The export must hold the version",
+            received=f"versions {sorted(folders)}" if folders else "no version",
+            where=base_path,
+            action="Export one: python -m serving.export --model_dir=RUN --export_dir=EXPORT",
+        )
+    return folders[max(folders) if version is None else version]

@@ -21,6 +21,7 @@ from tensorflow_serving.apis import (
 
 from serving.client.errors import no_answer, refused
 from serving.client.retries import with_retries
+from serving.client.transport import Input
 from serving.tensor_protos import array_from_proto, proto_from_array
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -38,6 +39,17 @@ def model_spec(name: str, version: int | None, label: str | None) -> model_pb2.M
     if label is not None:
         spec.version_label = label
     return spec
+
+
+def declared_inputs(signature_defs: Mapping[str, Any]) -> dict[str, dict[str, Input]]:
+    """Returns the inputs that signatures declare, by signature and name."""
+    return {
+        name: {
+            key: Input(types_pb2.DataType.Name(entry.dtype), len(entry.tensor_shape.dim))
+            for key, entry in definition.inputs.items()
+        }
+        for name, definition in signature_defs.items()
+    }
 
 
 class GrpcTransport:
@@ -72,28 +84,25 @@ class GrpcTransport:
         """
         request = predict_pb2.PredictRequest(model_spec=self._spec)
         request.model_spec.signature_name = signature
-        types = self.input_types().get(signature, {})
+        known = self.inputs().get(signature, {})
         for name, values in inputs.items():
-            array = _array(values, types.get(name, "DT_STRING"))
+            array = _array(values, known[name].dtype if name in known else "DT_STRING")
             request.inputs[name].CopyFrom(proto_from_array(array))
         response = self._call(self._predictions.Predict, request)
         return {name: _plain(name, proto) for name, proto in response.outputs.items()}
 
-    def input_types(self) -> dict[str, dict[str, str]]:
-        """Returns the types of each signature's inputs, such as `DT_INT64`; asked for once."""
-        return self._input_types
+    def inputs(self) -> dict[str, dict[str, Input]]:
+        """Returns each signature's inputs by name; asked for once."""
+        return self._inputs
 
     @cached_property
-    def _input_types(self) -> dict[str, dict[str, str]]:
+    def _inputs(self) -> dict[str, dict[str, Input]]:
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=self._spec)
         request.metadata_field.append("signature_def")
         response = self._call(self._predictions.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
-        return {
-            name: {k: types_pb2.DataType.Name(v.dtype) for k, v in definition.inputs.items()}
-            for name, definition in signatures.signature_def.items()
-        }
+        return declared_inputs(signatures.signature_def)
 
     def versions(self) -> dict[int, str]:
         """Returns the state of each version, such as `AVAILABLE`."""

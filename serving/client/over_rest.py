@@ -11,6 +11,7 @@ import requests
 
 from serving.client.errors import no_answer, refused
 from serving.client.retries import with_retries
+from serving.client.transport import Input
 
 _CODES = {
     400: "INVALID_ARGUMENT",
@@ -52,15 +53,18 @@ class RestTransport:
         outputs = self._call("POST", ":predict", body)["outputs"]
         return outputs if isinstance(outputs, dict) else {"outputs": outputs}
 
-    def input_types(self) -> dict[str, dict[str, str]]:
-        """Returns the types of each signature's inputs, such as `DT_INT64`; asked for once."""
-        return self._input_types
+    def inputs(self) -> dict[str, dict[str, Input]]:
+        """Returns each signature's inputs by name; asked for once."""
+        return self._inputs
 
     @cached_property
-    def _input_types(self) -> dict[str, dict[str, str]]:
+    def _inputs(self) -> dict[str, dict[str, Input]]:
         signatures = self._call("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
         return {
-            name: {key: entry["dtype"] for key, entry in signature["inputs"].items()}
+            name: {
+                key: Input(entry["dtype"], len(entry["tensor_shape"]["dim"]))
+                for key, entry in signature["inputs"].items()
+            }
             for name, signature in signatures.items()
         }
 

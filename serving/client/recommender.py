@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from data.errors import InputError
 from serving.client.errors import RequestError
 from serving.client.over_rest import RestTransport
+from serving.client.transport import Transport
 
 RawId = int | str
 _RECOMMEND = "recommend"
+_Self = TypeVar("_Self", bound="Recommender")
 
 
 @dataclass(frozen=True)
@@ -38,76 +40,19 @@ class Answer:
     unknown_share: float
 
 
-class Transport(Protocol):
-    """One model behind a protocol."""
-
-    address: str
-
-    def predict(self, signature: str, inputs: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-        """Returns the outputs of a signature by name, as nested lists."""
-
-    def input_types(self) -> dict[str, dict[str, str]]:
-        """Returns the types of each signature's inputs, such as `DT_INT64`."""
-
-    def versions(self) -> dict[int, str]:
-        """Returns the state of each version, such as `AVAILABLE`."""
-
-    def close(self) -> None:
-        """Closes the connection."""
-
-
-class Client:
-    """A client of one served model. Not for several threads at once.
+class Recommender:
+    """Asks one model. Not for several threads at once.
 
     Args:
-        url: Of the server: `http://127.0.0.1:8501` or `https://`, `grpc://127.0.0.1:8500` or
-            `grpcs://`. gRPC needs TensorFlow here, REST does not.
-        model_name: The model's name there.
-        timeout: Seconds for an answer, retries included.
-        retries: Most further attempts where the server is busy or away.
-        version: The version to ask, if not the latest.
-        label: The label of the version to ask.
-        list_width: Length to which lists of ids are padded at least. TF Serving with batching needs
-            lists of one length in all requests.
-
-    Raises:
-        InputError: An address of another form, or both a version and a label.
+        transport: What the model is asked through.
+        list_width: Length to which lists of ids are padded at least.
     """
 
-    def __init__(
-        self,
-        url: str,
-        model_name: str,
-        timeout: float = 10.0,
-        *,
-        retries: int = 2,
-        version: int | None = None,
-        label: str | None = None,
-        list_width: int = 0,
-    ) -> None:
-        if version is not None and label is not None:
-            raise InputError("A version or a label can be asked for, not both")
+    def __init__(self, transport: Transport, list_width: int = 0) -> None:
+        self._transport = transport
         self._list_width = list_width
-        self._transport: Transport
-        if url.startswith(("http://", "https://")):
-            path = quote(model_name, safe="")
-            path += f"/versions/{version}" if version is not None else ""
-            path += f"/labels/{quote(label, safe='')}" if label is not None else ""
-            self._transport = RestTransport(url, path, timeout, retries)
-        elif url.startswith(("grpc://", "grpcs://")):
-            # TensorFlow takes seconds to load, and REST needs none of it.
-            from serving.client.over_grpc import GrpcTransport, model_spec
 
-            spec = model_spec(model_name, version, label)
-            self._transport = GrpcTransport(url, spec, timeout, retries)
-        else:
-            raise InputError(
-                "A server's address must start with http://, https://, grpc:// or grpcs://",
-                received=url,
-                action="For the local server: http://127.0.0.1:8501 or grpc://127.0.0.1:8500",
-            )
-
-    def __enter__(self) -> Client:
+    def __enter__(self: _Self) -> _Self:
         """Returns itself, to be closed at the end."""
         return self
 
@@ -190,7 +135,7 @@ class Client:
 
     def _padding(self, name: str) -> RawId:
         """Returns what stands for no id in an input, whose type the server knows."""
-        signatures = self._transport.input_types()
+        signatures = self._transport.inputs()
         if _RECOMMEND not in signatures:
             raise RequestError(
                 "The model must have the signature recommend",
@@ -198,7 +143,68 @@ class Client:
                 received=", ".join(sorted(signatures)),
                 where=self._transport.address,
             )
-        return "" if signatures[_RECOMMEND][name] == "DT_STRING" else -1
+        return "" if signatures[_RECOMMEND][name].dtype == "DT_STRING" else -1
+
+
+class Client(Recommender):
+    """A client of one served model. Not for several threads at once.
+
+    Args:
+        url: Of the server: `http://127.0.0.1:8501` or `https://`, `grpc://127.0.0.1:8500` or
+            `grpcs://`. gRPC needs TensorFlow here, REST does not.
+        model_name: The model's name there.
+        timeout: Seconds for an answer, retries included.
+        retries: Most further attempts where the server is busy or away.
+        version: The version to ask, if not the latest.
+        label: The label of the version to ask.
+        list_width: Length to which lists of ids are padded at least. TF Serving with batching needs
+            lists of one length in all requests.
+
+    Raises:
+        InputError: An address of another form, or both a version and a label.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model_name: str,
+        timeout: float = 10.0,
+        *,
+        retries: int = 2,
+        version: int | None = None,
+        label: str | None = None,
+        list_width: int = 0,
+    ) -> None:
+        super().__init__(connect(url, model_name, timeout, retries, version, label), list_width)
+
+
+def connect(
+    url: str,
+    model_name: str,
+    timeout: float = 10.0,
+    retries: int = 2,
+    version: int | None = None,
+    label: str | None = None,
+) -> Transport:
+    """Returns what one served model is asked through; arguments and errors as of `Client`."""
+    if version is not None and label is not None:
+        raise InputError("A version or a label can be asked for, not both")
+    if url.startswith(("http://", "https://")):
+        path = quote(model_name, safe="")
+        path += f"/versions/{version}" if version is not None else ""
+        path += f"/labels/{quote(label, safe='')}" if label is not None else ""
+        return RestTransport(url, path, timeout, retries)
+    if url.startswith(("grpc://", "grpcs://")):
+        # TensorFlow takes seconds to load, and REST needs none of it.
+        from serving.client.over_grpc import GrpcTransport, model_spec
+
+        spec = model_spec(model_name, version, label)
+        return GrpcTransport(url, spec, timeout, retries)
+    raise InputError(
+        "A server's address must start with http://, https://, grpc:// or grpcs://",
+        received=url,
+        action="For the local server: http://127.0.0.1:8501 or grpc://127.0.0.1:8500",
+    )
 
 
 def _answer(outputs: Mapping[str, Any]) -> Answer:

@@ -1,11 +1,14 @@
-"""HTTP connections that never send a request are closed."""
+"""Listening for HTTP: connections that never send a request are closed; signals end it."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+
+from data.errors import InputError
 
 HEADER_SECONDS = 30.0  # for a connection's first request to begin
 
@@ -34,10 +37,13 @@ class Listener:
             The port.
 
         Raises:
-            OSError: It cannot be listened on.
+            InputError: It cannot be listened on.
         """
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(self._connected, host, port)
+        try:
+            self._listening = await loop.create_server(self._connected, host, port)
+        except OSError as error:
+            raise cannot_listen(host, port, error) from error
         return self._listening.sockets[0].getsockname()[1]
 
     def asked(self, request: web.Request) -> None:
@@ -62,3 +68,20 @@ class Listener:
     def _close_silent(self, protocol: RequestHandler) -> None:
         del self._silent[protocol]
         protocol.force_close()
+
+
+def stop_event() -> asyncio.Event:
+    """Returns an event of the running loop that SIGINT and SIGTERM set."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def cannot_listen(host: str, port: int, error: Exception) -> InputError:
+    """Returns the error of a port that is taken or forbidden, or of an address that is not ours."""
+    return InputError(
+        f"The server must be able to listen on {host}:{port}",
+        received=error,
+        action="Stop what listens there, or choose another port",
+    )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import grpc
 from aiohttp import web
 
-from data.errors import InputError
 from serving.server.engine import Engine
 from serving.server.grpc_api import add_services
 from serving.server.inference import Inference
-from serving.server.listening import HEADER_SECONDS, Listener
+from serving.server.listening import HEADER_SECONDS, Listener, cannot_listen, stop_event
 from serving.server.metrics import Metrics
 from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions, make_app
@@ -96,7 +94,7 @@ class Server:
         try:
             port = self._grpc.add_insecure_port(f"{options.host}:{options.port}")
         except RuntimeError as error:
-            raise _cannot_listen(options.host, options.port, error) from error
+            raise cannot_listen(options.host, options.port, error) from error
         await self._grpc.start()
         return f"{options.host}:{port}"
 
@@ -108,10 +106,7 @@ class Server:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         listener = self._listener = Listener(runner, options.header_seconds)
         await runner.setup()
-        try:
-            port = await listener.start(options.host, options.rest_api_port)
-        except OSError as error:
-            raise _cannot_listen(options.host, options.rest_api_port, error) from error
+        port = await listener.start(options.host, options.rest_api_port)
         return f"{options.host}:{port}"
 
     async def stop(self) -> None:
@@ -141,20 +136,10 @@ async def serve_until_stopped(
     Raises:
         InputError: A port cannot be listened on.
     """
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = stop_event()
     server = Server(manager, options)
     try:
         started(await server.start())
         await stopping.wait()
     finally:
         await server.stop()
-
-
-def _cannot_listen(host: str, port: int, error: Exception) -> InputError:
-    return InputError(
-        f"The server must be able to listen on {host}:{port}",
-        received=error,
-        action="Stop what listens there, or choose another port",
-    )

@@ -5,8 +5,11 @@ TF Serving's form: `assets.extra/tf_serving_warmup_requests`, a TFRecord file of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
@@ -28,24 +31,31 @@ def warm_up(servable: Servable) -> int:
     Raises:
         ServingError: The file is broken, or a request cannot be answered.
     """
-    path = servable.path / WARM_UP_FILE
-    if not path.is_file():
-        return 0
     count = 0
-    try:
-        for record in islice(tf.compat.v1.io.tf_record_iterator(str(path)), MAX_REQUESTS):
-            log = prediction_log_pb2.PredictionLog.FromString(record)
-            _replay(servable, log)
-            count += 1
-    except (tf.errors.OpError, DecodeError) as error:
-        raise ServingError(Code.DATA_LOSS, f"{WARM_UP_FILE}: {error}") from error
+    for name, inputs in warm_up_requests(servable.path):
+        signature = servable.signature(name)
+        servable.run(checked_inputs(signature, inputs), list(signature.fetches.values()))
+        count += 1
     return count
 
 
-def _replay(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
-    if log.WhichOneof("log_type") != "predict_log":
-        raise ServingError(Code.UNIMPLEMENTED, "Only warm-up requests of Predict are supported")
-    request = log.predict_log.request
-    signature = servable.signature(request.model_spec.signature_name)
-    inputs = {name: array_from_proto(name, proto) for name, proto in request.inputs.items()}
-    servable.run(checked_inputs(signature, inputs), list(signature.fetches.values()))
+def warm_up_requests(folder: Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yields the signature and the inputs of each warm-up request of a version.
+
+    Raises:
+        ServingError: The file is broken, or asks for something else than Predict.
+    """
+    path = folder / WARM_UP_FILE
+    if not path.is_file():
+        return
+    try:
+        for record in islice(tf.compat.v1.io.tf_record_iterator(str(path)), MAX_REQUESTS):
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            if log.WhichOneof("log_type") != "predict_log":
+                message = "Only warm-up requests of Predict are supported"
+                raise ServingError(Code.UNIMPLEMENTED, message)
+            request = log.predict_log.request
+            inputs = {name: array_from_proto(name, proto) for name, proto in request.inputs.items()}
+            yield request.model_spec.signature_name, inputs
+    except (tf.errors.OpError, DecodeError) as error:
+        raise ServingError(Code.DATA_LOSS, f"{WARM_UP_FILE}: {error}") from error

@@ -6,12 +6,12 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -36,10 +36,12 @@ from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions
 from serving.server.running import Addresses, Server, ServerOptions
 from serving.server.settings import ModelConfig
+from serving.publishing import ExportOptions
 from serving.writing import export, write_version
 from tests.data.spec_tables import prepare_frame
 
 Serve = Callable[..., str]
+T = TypeVar("T")
 
 
 class HalfPlusTwo(tf.Module):
@@ -142,26 +144,38 @@ def save_example_model(folder: Path) -> None:
         builder.save()
 
 
+Run = Callable[[Coroutine[Any, Any, T]], T]
+
+
+@contextmanager
+def loop_in_a_thread() -> Iterator[Run]:
+    """Gives what runs a coroutine in the event loop of another thread, and waits for it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(timeout=60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
 @contextmanager
 def running(manager: ModelManager, options: ServerOptions) -> Iterator[Addresses]:
     """Runs a server in a thread, on free ports."""
-    loop = asyncio.new_event_loop()
-    # The server belongs to the loop of its thread, gRPC's part by its own making.
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
 
+    # The server belongs to the loop of its thread, gRPC's part by its own making.
     async def make() -> tuple[Server, Addresses]:
         server = Server(manager, replace(options, port=0, rest_api_port=0))
         return server, await server.start()
 
-    server, addresses = asyncio.run_coroutine_threadsafe(make(), loop).result(timeout=60)
-    try:
-        yield addresses
-    finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(timeout=60)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with loop_in_a_thread() as run:
+        server, addresses = run(make())
+        try:
+            yield addresses
+        finally:
+            run(server.stop())
 
 
 @pytest.fixture(scope="session")
@@ -274,8 +288,8 @@ def census_frame() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def census(census_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Wide&Deep on rows without users and items, exported by the function."""
+def census_run(census_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of Wide&Deep on rows without users and items."""
     folder = tmp_path_factory.mktemp("census")
     features = {
         "label": {"kind": "label"},
@@ -287,8 +301,46 @@ def census(census_frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory)
     }
     data = prepare_frame(census_frame, features, folder / "data")
     settings = {"crosses": ("work*code",), "buckets": 4, "exclude": ("hours",)}
-    run = load_run(save_run(data, folder / "run", "wide_deep", **settings))
-    return Exported(run, export(run, folder / "export"))
+    return save_run(data, folder / "run", "wide_deep", **settings)
+
+
+@pytest.fixture(scope="session")
+def census(census_run: Path) -> Exported:
+    """Wide&Deep on rows without users and items, exported by the function."""
+    run = load_run(census_run)
+    return Exported(run, export(run, census_run.parent / "export"))
+
+
+@pytest.fixture(scope="session")
+def quick_export(
+    synthetic_data: PreparedDataset,
+    checkerboard_data: PreparedDataset,
+    census_run: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ExportOf:
+    """Returns a function that exports with card and warm-up, but without the check in a process.
+
+    `mf` and `vae_cf` are on integer ids, `bert4rec` on text ids, `census` is on labelled rows.
+    """
+    done: dict[str, Exported] = {}
+
+    def run_folder(name: str, folder: Path) -> Path:
+        if name == "census":
+            return census_run
+        if name == "mf":
+            return save_run(synthetic_data, folder / "run", "ncf", variant="mf")
+        data = checkerboard_data if name == "bert4rec" else synthetic_data
+        return save_run(data, folder / "run", name)
+
+    def find(name: str) -> Exported:
+        if name not in done:
+            folder = tmp_path_factory.mktemp(name)
+            run = load_run(run_folder(name, folder))
+            path = export(run, folder / "export", ExportOptions(is_verified=False))
+            done[name] = Exported(run, path)
+        return done[name]
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,59 @@
+"""Titles of items, for people to read beside raw ids."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from data.errors import InputError
+
+_COLUMNS = ("id", "title")
+
+
+def read_titles(path: Path) -> dict[str, str]:
+    """Reads a file with the columns `id` and `title`, named in its first line.
+
+    Columns are separated by tabs, where quotes mean themselves, or by commas with CSV's quotes.
+
+    Args:
+        path: The file, UTF-8.
+
+    Returns:
+        The title of each raw id, as text.
+
+    Raises:
+        InputError: No such file, columns of other names, or a line without an id and a title.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    lines = io.StringIO(text, newline="")
+    is_tabs = "\t" in text.partition("\n")[0]
+    reader = (
+        csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if is_tabs
+        else csv.DictReader(lines)
+    )
+    titles = {}
+    try:
+        names = reader.fieldnames or ()
+        if not set(_COLUMNS) <= set(names):
+            raise _unreadable(path, f"the columns {', '.join(names) or 'none'}")
+        for row in reader:
+            if not row["id"] or row["title"] is None:
+                raise _unreadable(f"{path}:{reader.line_num}", "a line without an id and a title")
+            titles[row["id"]] = row["title"]
+    except csv.Error as error:
+        raise _unreadable(f"{path}:{reader.line_num}", error) from error
+    return titles
+
+
+def _unreadable(where: object, received: object) -> InputError:
+    return InputError(
+        "Titles must be UTF-8 text, TSV or CSV, with the columns id and title",
+        received=received,
+        where=where,
+        action="Write the line 'id<TAB>title' first, then a line for each item",
+    )
