@@ -190,6 +190,10 @@ class BERT4Rec(Recommender):
         items = self.tables.rows("item")[: self.mask_id]
         return self._logits(output[:, 0], items)
 
+    def item_vectors(self, items: tf.Tensor) -> tf.Tensor:
+        """Returns the items' rows of the table, input and output alike, without their biases."""
+        return self.tables.gather({"input": items})["input"][:, : self.config.dim]
+
     def _drops(self, batch: Batch) -> Drops:
         seed = batch.get(DROPOUT_SEED)
         if seed is None:

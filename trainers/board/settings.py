@@ -1,0 +1,46 @@
+"""A run's settings as TensorBoard shows them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from configs.base import RunConfig
+from configs.runs import config_to_json
+
+# Where, how often and how fast, which the model that comes out does not depend on.
+_NOT_COMPARED = (
+    "placement",
+    "replicate_mib",
+    "wire_dtype",
+    "steps_per_call",
+    "checkpoint_steps",
+    "checkpoint_minutes",
+    "keep_checkpoints",
+)
+
+
+Setting = bool | int | float | str
+
+
+def compared(config: RunConfig) -> dict[str, Setting]:
+    """Returns the settings that the model of a run depends on, by their path in the config."""
+    found: dict[str, Setting] = {"model": config.model_name, "recipe": config.recipe}
+    for part, settings in (("model", config.model), ("trainer", config.trainer)):
+        for name, value in dataclasses.asdict(settings).items():
+            if name not in _NOT_COMPARED:
+                found[f"{part}.{name}"] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Setting:
+    if isinstance(value, bool | int | float | str):
+        return value
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else json.dumps(value)
+
+
+def as_markdown(config: RunConfig, command: str) -> dict[str, str]:
+    """Returns the texts of the Text tab by tag: the command line, and the resolved config."""
+    text = json.dumps(config_to_json(config), indent=2)
+    return {"command": f"```\n{command}\n```", "config": f"```\n{text}\n```"}
