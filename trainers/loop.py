@@ -20,6 +20,7 @@ from trainers.agreement import StoppedError, any_rank, share_failure
 from trainers.board.calls import of_call
 from trainers.board.table_norms import TableNorms
 from trainers.board.tags import of_step
+from trainers.board.writer import open_board
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
@@ -65,12 +66,15 @@ class Trainer:
         self._checkpoints.restore(model, self.state)
         communicator.broadcast(_same_on_all_ranks(model))
         self._saved = replace(self.state)
-        silent = communicator.rank > 0
-        self._reporter = Reporter(model_dir, config, self.steps.total, silent)
-        self._table_norms = TableNorms(model.tables)
         self._evaluator = self._make_evaluator(config)
+        self._monitor = ""
         if self._evaluator:
             self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
+        board = None
+        if communicator.rank == 0:
+            board = open_board(model_dir, config, self._monitor, communicator.size)
+        self._reporter = Reporter(model_dir, self.steps.total, board)
+        self._table_norms = TableNorms(model.tables)
         self._profiler = profiler or Profiler(model_dir, None)
         self._watchdog = Watchdog(model_dir, communicator)
         self._last_save = time.monotonic()

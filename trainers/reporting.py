@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from configs.base import RunConfig
-from trainers.board.settings import as_markdown, compared
 from trainers.board.tags import EXAMPLES, LOSS, of_evaluation
 from trainers.board.writer import BoardWriter
 from trainers.checkpoints import TrainState
 from trainers.result import json_values
-from trainers.run_folder import command_line
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -24,23 +21,17 @@ class Reporter:
     """Reports of one run; only rank 0 speaks.
 
     Args:
-        model_dir: The run folder; TensorBoard reads the same.
-        config: The resolved config.
+        model_dir: The run folder.
         total_steps: Steps of the whole run.
-        silent: Whether to say and write nothing, on ranks other than 0.
+        board: What TensorBoard reads; None to say and write nothing, on ranks other than 0.
     """
 
-    def __init__(self, model_dir: Path, config: RunConfig, total_steps: int, silent: bool) -> None:
+    def __init__(self, model_dir: Path, total_steps: int, board: BoardWriter | None) -> None:
         self._model_dir = model_dir
         self._total_steps = total_steps
-        self._silent = silent
+        self._board = board
         self._last_line = 0.0
         self._started: tuple[float, int] | None = None
-        self._board = None if silent else BoardWriter(model_dir)
-        if self._board:
-            self._board.settings(compared(config), model_dir.resolve().name)
-            for tag, text in as_markdown(config, command_line()).items():
-                self._board.text(tag, text)
 
     def steps(self, step: int, epoch: int, epochs: int, scalars: Mapping[str, float]) -> None:
         """Reports some steps: scalars by tag to TensorBoard, and a line now and then."""
@@ -80,7 +71,7 @@ class Reporter:
 
     def line(self, text: str) -> None:
         """Prints a line for people."""
-        if not self._silent:
+        if self._board:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 from configs.base import EvaluationConfig, RunConfig
-from configs.registry import recipe
 from configs.runs import TrainedRun
 from data.atomic import write_json
 from data.blocks import ColumnData, write_split
@@ -21,6 +20,7 @@ from data.errors import InputError
 from data.pipeline import Batch, Transform
 from data.schema import SCHEMA_FILE, Column, Feature, Kind, Schema, View
 from models.communicator import Communicator
+from trainers.board.writer import BoardWriter
 from trainers.checkpoints import TrainState
 from trainers.click_evaluation import ClickEvaluator
 from trainers.click_metrics import NAMES, click_metrics
@@ -230,7 +230,7 @@ def test_undefined_metrics_are_null_in_the_files_and_words_in_the_table(
         assert line.split()[2] == "undefined"
     one_class = {**results, "metrics": {**results["metrics"], "auc": None}}
     assert "undefined" in results_table(one_class, (10,)).splitlines()[2]
-    reporter = Reporter(tmp_path, recipe("dlrm", "tiny"), 1, silent=False)
+    reporter = Reporter(tmp_path, 1, BoardWriter(tmp_path))
     reporter.validation(TrainState(step=1), "auc", {"auc": float("nan"), "logloss": 0.5})
     reporter.close()
     line = strict_json((tmp_path / "metrics.jsonl").read_text())

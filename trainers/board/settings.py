@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 from configs.base import RunConfig
-from configs.runs import config_to_json
 
 # Where, how often and how fast, which the model that comes out does not depend on.
 _NOT_COMPARED = (
@@ -38,9 +37,3 @@ def _plain(value: Any) -> Setting:
     if isinstance(value, bool | int | float | str):
         return value
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else json.dumps(value)
-
-
-def as_markdown(config: RunConfig, command: str) -> dict[str, str]:
-    """Returns the texts of the Text tab by tag: the command line, and the resolved config."""
-    text = json.dumps(config_to_json(config), indent=2)
-    return {"command": f"```\n{command}\n```", "config": f"```\n{text}\n```"}

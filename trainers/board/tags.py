@@ -1,4 +1,4 @@
-"""Names of the scalars, and a layout of charts that hold several of them.
+"""Names of the scalars.
 
 TensorBoard groups scalars by what stands before the first slash, sorts the groups, and opens the
 first two: these hold one chart each of what one looks at first.
@@ -8,13 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-
-from tensorboard.plugins.custom_scalar.layout_pb2 import (
-    Category,
-    Chart,
-    Layout,
-    MultilineChartContent,
-)
 
 QUALITY, TRAINING = "1_quality", "2_training"
 VALIDATION, LOSS_PARTS = "3_validation", "4_loss_parts"
@@ -45,8 +38,7 @@ def of_evaluation(metrics: Mapping[str, float], monitor: str, best: float) -> di
         monitor: The metric that chooses the checkpoint, under whatever protocol.
         best: Its best value so far; not finite where there is none.
     """
-    base = monitor.partition("/")[0]
-    first = {n: value for n, value in metrics.items() if n.partition("/")[0] == base}
+    first = {n: v for n, v in metrics.items() if metric_of(n) == metric_of(monitor)}
     chosen = {f"{QUALITY}/validation_best/{monitor}": best} if math.isfinite(best) else {}
     return {
         **{f"{QUALITY}/validation/{name}": value for name, value in first.items()},
@@ -55,34 +47,6 @@ def of_evaluation(metrics: Mapping[str, float], monitor: str, best: float) -> di
     }
 
 
-def layout() -> Layout:
-    """Returns the charts of the Custom Scalars tab."""
-    quality = {
-        "Loss and its parts": f"{LOSS}$|{LOSS_PARTS}/",
-        "Validation: NDCG": f"{VALIDATION}/ndcg@10/",
-        "Validation: hit rate or recall": f"{VALIDATION}/(hr|recall)@10/",
-        "Validation: AUC and accuracy": f"{VALIDATION}/(auc|accuracy)$",
-        "Validation: logloss": f"{VALIDATION}/(logloss|normalised_entropy)$",
-    }
-    speed = {
-        "Examples per second": f"{EXAMPLES}$",
-        "Share of time that is lost": f"{TRAINING}/time_share/|communication/share_of_time$",
-    }
-    health = {
-        "Learning rates": f"{TRAINING}/learning_rate/",
-        "Gradient norms": f"{TRAINING}/gradient_norm/",
-        "Norm of a row, by table": f"{TABLE_NORM}/",
-        "Unknown ids, by feature": f"{UNKNOWN_IDS}/",
-        "Loss scale (float16)": f"{TRAINING}/loss_scale/scale$",
-    }
-    categories = {"Does it learn?": quality, "How fast, and why?": speed, "Is it healthy?": health}
-    return Layout(
-        category=[
-            Category(title=title, chart=[_chart(*chart) for chart in charts.items()])
-            for title, charts in categories.items()
-        ]
-    )
-
-
-def _chart(title: str, tags: str) -> Chart:
-    return Chart(title=title, multiline=MultilineChartContent(tag=[tags]))
+def metric_of(name: str) -> str:
+    """Returns a metric without its protocol: `ndcg@10` of `ndcg@10/sampled99`."""
+    return name.partition("/")[0]

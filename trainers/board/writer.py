@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import summary as custom_scalars
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import summary as hparams_end
 from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
 from tensorboard.plugins.text.summary_v2 import text_pb
 
-from trainers.board.tags import layout
+from configs.base import RunConfig
+from configs.runs import config_to_json
+from trainers.board.layout import layout
+from trainers.board.settings import Setting, compared
+from trainers.run_folder import command_line
+
+
+def open_board(model_dir: Path, config: RunConfig, monitor: str, ranks: int) -> BoardWriter:
+    """Begins the event file of a run with its settings, its command and the layout of its charts.
+
+    Args:
+        model_dir: The run folder.
+        config: The resolved config.
+        monitor: The metric that chooses the checkpoint; empty where nothing is validated.
+        ranks: Ranks of the run.
+    """
+    board = BoardWriter(model_dir)
+    is_scaled = config.trainer.mixed_precision == "float16"
+    board.layout(layout(monitor, is_scaled, ranks))
+    board.settings(compared(config), str(model_dir))
+    board.text("command", f"```\n{command_line()}\n```")
+    board.text("config", f"```\n{json.dumps(config_to_json(config), indent=2)}\n```")
+    return board
 
 
 class BoardWriter:
@@ -25,9 +49,12 @@ class BoardWriter:
 
     def __init__(self, model_dir: Path) -> None:
         self._writer = tf.summary.create_file_writer(str(model_dir))
-        self._write(custom_scalars.pb(layout()), 0)
 
-    def settings(self, settings: Mapping[str, bool | int | float | str], name: str) -> None:
+    def layout(self, layout: Layout) -> None:
+        """Arranges the Custom Scalars tab."""
+        self._write(custom_scalars.pb(layout), 0)
+
+    def settings(self, settings: Mapping[str, Setting], name: str) -> None:
         """Shows a run's settings in the HParams tab, beside those of other runs.
 
         Which columns there are is left to TensorBoard, which puts first what differs.
