@@ -93,6 +93,9 @@ def tensorboard_picture(work: Work, file: Path) -> None:
         page.goto(f"{url}/#custom_scalars")
         page.get_by_text("Learning rates", exact=True).wait_for(timeout=60_000)
         page.locator("vz-line-chart2 path.line").nth(20).wait_for(state="attached", timeout=60_000)
+        page.reload()  # TensorBoard has found the projector meanwhile
+        page.get_by_text("Projector").wait_for(timeout=60_000)
+        page.locator("vz-line-chart2 path.line").nth(20).wait_for(state="attached", timeout=60_000)
         page.wait_for_timeout(3_000)  # lines are drawn with a movement
         save(page, file)
 

@@ -11,7 +11,7 @@ from models.tables import EmbeddingTables
 from trainers.board.tags import ALL_TABLES_NORM, TABLE_NORM
 
 MOST_ROWS = 4_096  # looked at, of each table
-_SECONDS_BETWEEN = 30.0
+_SHARE_OF_TIME = 0.005  # most that looking may take
 
 
 class TableNorms:
@@ -26,16 +26,17 @@ class TableNorms:
     def __init__(self, tables: EmbeddingTables) -> None:
         self._stacks = tables.stacks
         self._names = [config.name for stack in self._stacks for config in stack.tables]
-        self._squares = tf.function(self._mean_squares)
-        self._measured = -_SECONDS_BETWEEN
+        self._squares = tf.function(self._mean_squares).get_concrete_function()
+        self._due = 0.0
 
     def scalars(self) -> dict[str, float]:
         """Returns the norms by tag; nothing where they were returned a short time ago."""
-        now = time.monotonic()
-        if not self._names or now - self._measured < _SECONDS_BETWEEN:
+        began = time.monotonic()
+        if not self._names or began < self._due:
             return {}
-        self._measured = now
         squares = self._squares().numpy()
+        ended = time.monotonic()
+        self._due = ended + (ended - began) / _SHARE_OF_TIME
         norms = dict(zip(self._names, np.sqrt(squares).tolist(), strict=True))
         named = {f"{TABLE_NORM}/{name}": norm for name, norm in norms.items()}
         return {ALL_TABLES_NORM: float(np.sqrt(squares.mean())), **named}
@@ -49,4 +50,4 @@ class TableNorms:
                 rows = np.linspace(start, start + count - 1, min(count, MOST_ROWS), dtype=np.int64)
                 vectors = stack.read(rows)
                 means.append(tf.reduce_mean(tf.reduce_sum(tf.square(vectors), axis=1)))
-        return tf.stack(means)
+        return tf.stack(means) if means else tf.zeros([0])
