@@ -162,10 +162,10 @@ def evaluate(
     run = load_run(model_dir, _DATA_DIR.value, communicator)
     run = replace(run, config=replace(run.config, evaluation=settings))
     results = final_results(run, timings, communicator)
-    write_projector(run, silent=communicator.rank > 0)
     if communicator.rank == 0:
         write_results(model_dir, results)
         print(results_table(results, settings.ks))
+    write_projector(run, silent=communicator.rank > 0)
 
 
 def evaluate_again(model_dir: Path, communicator: Communicator) -> None:

@@ -29,6 +29,7 @@ from models.recommender import Recommender
 from models.vae_cf import VAECF
 from tests.browser import open_browser
 from tests.tensorboard_server import tensorboard
+from trainers.board import projector
 from trainers.board.projector import write_projector
 from trainers.loop import Trainer
 from trainers.precision import precision
@@ -130,7 +131,7 @@ def test_each_run_has_its_scalars(board: str, name: str) -> None:
 
 def test_every_chart_of_the_layout_has_values(board: str) -> None:
     (overview,) = get(board, "custom_scalars/layout")["category"]
-    found = {}
+    found: dict[str, set[str]] = {}
     for chart in overview["chart"]:
         for tag in chart["multiline"]["tag"]:
             for run in NAMES:
@@ -206,6 +207,23 @@ def test_the_projector_has_vectors_and_titles(
     first = synthetic_data.raw_ids("item")[0]
     assert lines[1] == f"Synthetic item {first}\t{first}\t1"
     assert len(lines) == 1 + len(vectors)
+
+
+def test_the_projector_has_the_most_frequent_items_only(
+    checkerboard_data: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "MOST_ITEMS", 10)
+    for name in ("popularity", "ncf"):
+        config = recipe(name, "tiny")
+        model = build_model(config, checkerboard_data)
+        assert not any(tmp_path.iterdir())  # popularity has no vectors
+        write_projector(TrainedRun(tmp_path, config, checkerboard_data, model, 0), silent=False)
+    items = checkerboard_data.raw_ids("item")[:10]
+    lines = (tmp_path / "projector" / "items_metadata.tsv").read_text().splitlines()
+    expected = ["id\tpopularity_rank", *(f"{item}\t{n}" for n, item in enumerate(items, 1))]
+    assert lines == expected  # and these items have no titles
+    vectors = np.loadtxt(tmp_path / "projector" / "items.tsv")
+    np.testing.assert_allclose(vectors, model.tables.rows("item")[FIRST_ID:12], rtol=1e-4)
 
 
 def test_a_signal_gets_a_profile_of_the_next_steps(
