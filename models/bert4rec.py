@@ -110,9 +110,7 @@ class BERT4Rec(Recommender):
         longest: tuple[tuple[str, int], ...] = ()
         if self.config.crop == "last":
             longest = tuple((name, self.config.sequence_length) for name in HISTORY)
-        return Reading(
-            self.view, tuple(splits), batch_size, shuffle=True, max_lengths=longest, lists=HISTORY
-        )
+        return Reading(self.view, tuple(splits), batch_size, True, longest, HISTORY)
 
     def transforms(
         self, data: PreparedDataset, splits: Sequence[str], training: bool
