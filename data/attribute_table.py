@@ -8,7 +8,7 @@ import numpy as np
 
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
-from data.schema import PAD_ID, Kind
+from data.schema import FIRST_ID, PAD_ID, Kind
 
 _INPUTS = (Kind.NUMERIC, Kind.CATEGORICAL, Kind.MULTI_HOT)
 
@@ -36,6 +36,30 @@ def read_attributes(data: PreparedDataset, key: Literal["user", "item"]) -> dict
     columns = data.schema.view(view).columns
     wanted = [c.name for c in columns if data.schema.feature(c.feature).kind in _INPUTS]
     return {name: _dense(stored[name].take(order)) for name in wanted}
+
+
+def read_item_titles(data: PreparedDataset) -> np.ndarray | None:
+    """Reads what people call the items.
+
+    Returns:
+        Row r belongs to item id r: (cardinality,), text, empty where an item has none; None where
+        the dataset has no text of items. Of several texts `title`, else the first.
+    """
+    if "items" not in data.schema.views:
+        return None
+    names = [column.name for column in data.schema.view("items").columns]
+    texts = [name for name in names if data.schema.feature(name).kind is Kind.TEXT]
+    if not texts:
+        return None
+    name = "title" if "title" in texts else texts[0]
+    words = np.concatenate([np.full(FIRST_ID, ""), data.raw_ids(name).astype(np.str_)])
+    stored = data.read("items", "all")
+    ids, codes = stored["item"], stored[name]
+    assert isinstance(ids, np.ndarray)
+    assert isinstance(codes, np.ndarray)
+    titles = np.full(data.schema.cardinality("item"), "", words.dtype)
+    titles[ids] = words[codes]
+    return titles
 
 
 def _dense(values: np.ndarray | Ragged) -> np.ndarray:

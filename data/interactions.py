@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
+
+from data.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,3 +81,28 @@ class Interactions:
     options: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     oracle: Oracle | None = None
+
+    def add_item_titles(self, titles: Mapping[str, str]) -> None:
+        """Adds titles by raw id to the attributes of the items, as the text `title`.
+
+        Raises:
+            InputError: The items have titles already, or none of these is an item's.
+        """
+        table = self.events.select(pl.col("item").unique()) if self.items is None else self.items
+        if "title" in table.columns:
+            raise InputError(
+                "--item_titles is for items without titles",
+                received=f"{self.name}, whose items have some",
+                action="Drop it",
+            )
+        known = pl.DataFrame({"item": list(titles), "title": list(titles.values())})
+        ids = pl.col("item").cast(table["item"].dtype, strict=False)
+        joined = table.join(known.with_columns(ids).drop_nulls(), on="item", how="left")
+        if joined["title"].null_count() == len(joined):
+            raise InputError(
+                "--item_titles must name items of the source",
+                received=f"{len(titles):,} ids, such as {next(iter(titles), '')!r}",
+                action=f"The source has items such as {table['item'][0]!r}",
+            )
+        self.items = joined
+        self.text_attributes |= {"title"}

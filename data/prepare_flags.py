@@ -20,6 +20,7 @@ from data.sources import (
     tfds_movielens,
 )
 from data.splits import SPLIT_METHODS, SplitOptions
+from data.titles import read_titles
 
 INTERACTIONS = (*tfds_movielens.BUILDERS, "ncf_authors", "lightgcn", "table", "synthetic")
 _AUTO = "auto"
@@ -96,6 +97,10 @@ _ITEM_COLUMN = flags.DEFINE_string("item_column", "item", "Column of item ids (t
 _RATING_COLUMN = flags.DEFINE_string("rating_column", "", "Column of ratings, if any (table).")
 _TIME_COLUMN = flags.DEFINE_string("time_column", "", "Column of times, if any (table).")
 
+_ITEM_TITLES = flags.DEFINE_string(
+    "item_titles", None, "CSV or .tsv file with columns id and title, of a source without titles."
+)
+
 _DEFAULTS = synthetic.SyntheticOptions()
 _USERS = flags.DEFINE_integer("synthetic_users", _DEFAULTS.users, "Users (synthetic).")
 _ITEMS = flags.DEFINE_integer("synthetic_items", _DEFAULTS.items, "Items (synthetic).")
@@ -137,6 +142,13 @@ def table_flags() -> tuple[str | None, int, float]:
 
 def load_interactions(dataset: str) -> Interactions:
     """Reads the interactions that the flags name."""
+    interactions = _load_source(dataset)
+    if _ITEM_TITLES.value:
+        interactions.add_item_titles(read_titles(Path(_ITEM_TITLES.value)))
+    return interactions
+
+
+def _load_source(dataset: str) -> Interactions:
     seed, bad = _SEED.value, _MAX_BAD_LINES.value
     if dataset == "synthetic":
         return synthetic.load(

@@ -23,7 +23,8 @@ def read_titles(path: Path) -> dict[str, str]:
         The title of each raw id, as text.
 
     Raises:
-        InputError: No such file, columns of other names, or a line without an id and a title.
+        InputError: No such file, columns of other names, a line without an id and a title, or an id
+            once more.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -44,6 +45,8 @@ def read_titles(path: Path) -> dict[str, str]:
         for row in reader:
             if not row["id"] or row["title"] is None:
                 raise _unreadable(f"{path}:{reader.line_num}", "a line without an id and a title")
+            if row["id"] in titles:
+                raise _unreadable(f"{path}:{reader.line_num}", f"the id {row['id']!r} once more")
             titles[row["id"]] = row["title"]
     except csv.Error as error:
         raise _unreadable(f"{path}:{reader.line_num}", error) from error

@@ -110,9 +110,7 @@ class BERT4Rec(Recommender):
         longest: tuple[tuple[str, int], ...] = ()
         if self.config.crop == "last":
             longest = tuple((name, self.config.sequence_length) for name in HISTORY)
-        return Reading(
-            self.view, tuple(splits), batch_size, shuffle=True, max_lengths=longest, lists=HISTORY
-        )
+        return Reading(self.view, tuple(splits), batch_size, True, longest, HISTORY)
 
     def transforms(
         self, data: PreparedDataset, splits: Sequence[str], training: bool
@@ -189,6 +187,10 @@ class BERT4Rec(Recommender):
         output = self._encode(sequence, vectors, last, Drops())
         items = self.tables.rows("item")[: self.mask_id]
         return self._logits(output[:, 0], items)
+
+    def item_vectors(self, items: tf.Tensor) -> tf.Tensor:
+        """Returns the items' rows of the table, input and output alike, without their biases."""
+        return self.tables.gather({"input": items})["input"][:, : self.config.dim]
 
     def _drops(self, batch: Batch) -> Drops:
         seed = batch.get(DROPOUT_SEED)

@@ -194,6 +194,11 @@ class ClickModel(Recommender):
         signature = tf.TensorSpec(items.shape[1:], tf.float32)
         return tf.map_fn(of_user, (row, row_ids), fn_output_signature=signature)
 
+    def item_vectors(self, items: tf.Tensor) -> tf.Tensor | None:
+        """Returns the vectors of the item ids; None where the model takes in none."""
+        key = DEEP + "item"
+        return self.tables.gather({key: items})[key] if key in self.tables.configs else None
+
     def _check_recommends(self) -> None:
         if not self.recommends:
             raise InputError(

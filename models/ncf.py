@@ -158,6 +158,11 @@ class NCF(Recommender):
             logits += self._mlp_scores(user["mlp"], item["half"])
         return logits
 
+    def item_vectors(self, items: tf.Tensor) -> tf.Tensor:
+        """Returns the items' rows of the table without their biases: GMF's part, then the MLP's."""
+        parts = self.tables.split("item", self.tables.gather({"item": items})["item"])
+        return tf.concat([part for name, part in parts.items() if name != "bias"], axis=-1)
+
     def freeze_items(self) -> list[tf.Variable]:
         """Computes the items' share of the MLP's first layer once, most of the work of one user."""
         of_items = self._of_items(self.tables.rows("item"))

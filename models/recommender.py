@@ -108,6 +108,18 @@ class Recommender(tf.keras.Model):
         """
         return []
 
+    def item_vectors(self, items: tf.Tensor) -> tf.Tensor | None:
+        """Returns what the model has learnt of single items, for people to look at.
+
+        Args:
+            items: Ids of shape (N,), int32, none of them padding or out-of-vocabulary.
+
+        Returns:
+            Shape (N, width), float32; None, the default, where a model has no vectors of items.
+        """
+        del items
+        return None
+
     @property
     def recommends(self) -> bool:
         """Whether the model can score items for a user: the data has both."""

@@ -213,6 +213,10 @@ class VAECF(Recommender):
         latent = self.latent_mean(self.encode(sums, count_items(items)))
         return tf.pad(self.decoder(latent), [[0, 0], [FIRST_ID, 0]])
 
+    def item_vectors(self, items: tf.Tensor) -> tf.Tensor:
+        """Returns the items' columns of the decoder's last kernel, which their logits come from."""
+        return tf.gather(tf.transpose(self.decoder.kernels[-1]), items - FIRST_ID)
+
     def uninformed_loss(self, batch: Batch) -> float:
         """Returns the loss of equal logits: ln I for each item of a user."""
         count = count_items(batch[ITEM_SET])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +17,17 @@ from data.errors import InputError
 from models.communicator import Communicator
 from models.recommender import Recommender
 from trainers.agreement import StoppedError, any_rank, share_failure
+from trainers.board.calls import of_call
+from trainers.board.table_norms import TableNorms
+from trainers.board.tags import of_step
+from trainers.board.writer import open_board
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
 from trainers.rank_report import of_ranks
 from trainers.reporting import Reporter
 from trainers.selection import find_monitor, judge
-from trainers.signals import on_sigterm
+from trainers.signals import on_signal
 from trainers.steps import Call, Steps
 from trainers.watchdog import Watchdog
 
@@ -60,11 +66,15 @@ class Trainer:
         self._checkpoints.restore(model, self.state)
         communicator.broadcast(_same_on_all_ranks(model))
         self._saved = replace(self.state)
-        silent = communicator.rank > 0
-        self.reporter = Reporter(model_dir, self.steps.total, silent)
         self._evaluator = self._make_evaluator(config)
+        self._monitor = ""
         if self._evaluator:
             self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
+        board = None
+        if communicator.rank == 0:
+            board = open_board(model_dir, config, self._monitor, communicator.size)
+        self._reporter = Reporter(model_dir, self.steps.total, board)
+        self._table_norms = TableNorms(model.tables)
         self._profiler = profiler or Profiler(model_dir, None)
         self._watchdog = Watchdog(model_dir, communicator)
         self._last_save = time.monotonic()
@@ -99,9 +109,17 @@ class Trainer:
             InputError: A loss or gradient is no longer finite; says which and at which step.
             StoppedError: SIGTERM came.
         """
-        with on_sigterm(self._ask_to_stop), self._data.explained_reads(), self._watchdog:
+        with (
+            on_signal(signal.SIGTERM, self._ask_to_stop),
+            on_signal(signal.SIGUSR1, self._profiler.request),
+            self._data.explained_reads(),
+            self._watchdog,
+        ):
+            self._reporter.line(
+                f"A profile of the next steps, at any time: kill -USR1 {os.getpid()}"
+            )
             if self.state.step:
-                self.reporter.line(f"Going on from step {self.state.step} of {self.steps.total}")
+                self._reporter.line(f"Going on from step {self.state.step} of {self.steps.total}")
             self._profiler.after(self.state.step)
             while self.state.epoch < self._config.epochs and not self._stops_early():
                 self._train_epoch()
@@ -112,7 +130,7 @@ class Trainer:
         is_chosen = self._evaluator is not None and math.isfinite(self.state.best_value)
         reason = f"validation {self._monitor}" if is_chosen else "last epoch"
         self._checkpoints.mark_best(self.state.best_step, reason)
-        self.reporter.close()
+        self._reporter.close()
         return self.state
 
     def _train_epoch(self) -> None:
@@ -137,16 +155,16 @@ class Trainer:
         streams = state.streams or self.steps.new_streams()
         state.streams = streams.after(call.count, self._communicator.size)
         state.seconds += call.seconds
-        scalars = {n if "/" in n else f"loss/{n}": value for n, value in call.means.items()}
-        if call.is_traced:
-            examples = call.rows * self._communicator.size * self._model.examples_per_row
-            scalars["throughput/examples_per_second"] = examples / call.seconds
+        examples_per_row = self._model.examples_per_row
+        scalars = of_call(call, examples_per_row * self._communicator.size)
         if self._communicator.size > 1:
-            scalars.update(of_ranks(call, self._model.examples_per_row, self._communicator))
-        scalars["learning_rate/dense"] = float(self._model.optimizer.learning_rate)
+            scalars.update(of_ranks(call, examples_per_row, self._communicator))
+        scalars[of_step("learning_rate/dense")] = float(self._model.optimizer.learning_rate)
         table_rate = self.steps.table_schedule(tf.constant(state.step))
-        scalars["learning_rate/tables"] = float(table_rate)
-        self.reporter.steps(state.step, state.epoch, self._config.epochs, scalars)
+        scalars[of_step("learning_rate/tables")] = float(table_rate)
+        if self._communicator.rank == 0:
+            scalars.update(self._table_norms.scalars())
+        self._reporter.steps(state.step, state.epoch, self._config.epochs, scalars)
         self._profiler.after(state.step)
 
     def _not_finite(self, call: Call) -> InputError | None:
@@ -167,9 +185,9 @@ class Trainer:
     def _evaluate(self, evaluator: Evaluator) -> None:
         state = self.state
         metrics = evaluator.evaluate().metrics
-        self.reporter.evaluation(state.step, "validation", metrics)
         judge(state, self._monitor, metrics[self._monitor])
-        self.reporter.line(
+        self._reporter.validation(state, self._monitor, metrics)
+        self._reporter.line(
             f"epoch {state.epoch}/{self._config.epochs}  validation {self._monitor} "
             f"{metrics[self._monitor]:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )

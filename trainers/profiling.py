@@ -1,4 +1,4 @@
-"""A TensorBoard profile of some steps of a run."""
+"""A TensorBoard profile of some steps of a run, planned or asked for while it runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from data.errors import InputError
+
+ON_REQUEST = 10  # steps
 
 
 class Profiler:
@@ -19,10 +21,17 @@ class Profiler:
 
     def __init__(self, model_dir: Path, steps: tuple[int, int] | None) -> None:
         self._model_dir, self._steps = model_dir, steps
-        self._is_on = False
+        self._is_on = self._is_requested = False
+
+    def request(self) -> None:
+        """Asks for a profile of the next steps; one that is being recorded goes on."""
+        self._is_requested = True
 
     def after(self, step: int) -> None:
         """Starts or stops, when `step` steps were taken."""
+        if self._is_requested and not self._is_on:
+            self._steps = (step + 1, step + ON_REQUEST)
+        self._is_requested = False
         if self._steps is None:
             return
         first, last = self._steps

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from configs.runs import CONFIG_FILE
+from trainers.board.tags import EXAMPLES, LOSS, of_evaluation
+from trainers.board.writer import BoardWriter
+from trainers.checkpoints import TrainState
 from trainers.result import json_values
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -21,32 +21,23 @@ class Reporter:
     """Reports of one run; only rank 0 speaks.
 
     Args:
-        model_dir: The run folder; TensorBoard reads the same.
+        model_dir: The run folder.
         total_steps: Steps of the whole run.
-        silent: Whether to say and write nothing, on ranks other than 0.
+        board: What TensorBoard reads; None to say and write nothing, on ranks other than 0.
     """
 
-    def __init__(self, model_dir: Path, total_steps: int, silent: bool) -> None:
+    def __init__(self, model_dir: Path, total_steps: int, board: BoardWriter | None) -> None:
         self._model_dir = model_dir
         self._total_steps = total_steps
-        self._silent = silent
+        self._board = board
         self._last_line = 0.0
         self._started: tuple[float, int] | None = None
-        self._writer = None if silent else tf.summary.create_file_writer(str(model_dir))
-
-    def config(self, text: str) -> None:
-        """Shows the resolved config in TensorBoard's text tab."""
-        if self._writer:
-            with self._writer.as_default(step=0):
-                tf.summary.text(CONFIG_FILE, f"```\n{text}\n```")
 
     def steps(self, step: int, epoch: int, epochs: int, scalars: Mapping[str, float]) -> None:
-        """Reports some steps: scalars to TensorBoard, and a line now and then."""
-        if not self._writer:
+        """Reports some steps: scalars by tag to TensorBoard, and a line now and then."""
+        if not self._board:
             return
-        with self._writer.as_default(step=step):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
+        self._board.scalars(step, scalars)
         now = time.perf_counter()
         if self._started is None:  # steps before this were traced and compiled, and tell nothing
             self._started = (now, step)
@@ -56,34 +47,38 @@ class Reporter:
         self._last_line = now
         started, first_step = self._started
         left = _clock((now - started) / (step - first_step) * (self._total_steps - step))
-        speed = scalars["throughput/examples_per_second"]
         self.line(
             f"epoch {epoch + 1}/{epochs}  step {step}/{self._total_steps}  "
-            f"loss {scalars['loss/loss']:.4f}  {_short(speed)} examples/s  {left} left"
+            f"loss {scalars[LOSS]:.4f}  {_short(scalars[EXAMPLES])} examples/s  {left} left"
         )
 
-    def evaluation(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
-        """Reports an evaluation: TensorBoard, and a line of `metrics.jsonl`."""
-        if not self._writer:
+    def validation(self, state: TrainState, monitor: str, metrics: Mapping[str, float]) -> None:
+        """Reports an evaluation on validation: TensorBoard, and a line of `metrics.jsonl`.
+
+        Args:
+            state: Where the run is, this evaluation judged.
+            monitor: The metric that it was judged by.
+            metrics: Value by name.
+        """
+        if not self._board:
             return
-        with self._writer.as_default(step=step):
-            for name, value in metrics.items():
-                tf.summary.scalar(f"{split}/{name}", value)
-        self._writer.flush()
+        self._board.scalars(state.step, of_evaluation(metrics, monitor, state.best_value))
+        self._board.flush()
         values = json_values(dict(metrics))
-        record: dict[str, Any] = {"step": step, "split": split, "metrics": values}
+        record: dict[str, Any] = {"step": state.step, "split": "validation", "metrics": values}
         with (self._model_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def line(self, text: str) -> None:
         """Prints a line for people."""
-        if not self._silent:
+        if self._board:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Writes what is buffered."""
-        if self._writer:
-            self._writer.close()
+        """Says that the training has come to its end."""
+        if self._board:
+            self._board.finished()
+            self._board.close()
 
 
 def _short(value: float) -> str:

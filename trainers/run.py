@@ -9,7 +9,7 @@
   launch/local.sh 2 --model=ncf --data_dir=DATA --model_dir=RUN
 
 Stopped or killed, the same command goes on from the newest checkpoint. Watch with
-`tensorboard --logdir=RUN`.
+`tensorboard --logdir=RUN`; `kill -USR1 PID` writes a profile of the next steps.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from models.communicator import Communicator
 from trainers import plan_flags
 from trainers.agreement import OtherRankError, StoppedError, share_failure
 from trainers.allocator import keep_freed_memory
+from trainers.board.projector import write_projector
 from trainers.closed_form import solve
 from trainers.distributed import is_lost_rank, make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
@@ -132,9 +133,8 @@ def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict
         adopt_pretrained(model, config, data)
         if config.trainer.warm_start:
             print(warm_start(model, config, data), file=sys.stderr)
-    text = json.dumps(config_to_json(config), indent=2)
     if communicator.rank == 0:
-        print(text, file=sys.stderr)
+        print(json.dumps(config_to_json(config), indent=2), file=sys.stderr)
         if communicator.size > 1:
             print(placement_table(model), file=sys.stderr)
     if isinstance(model, ClosedForm):
@@ -142,7 +142,6 @@ def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict
     else:
         profiler = Profiler(model_dir, parse_profile_steps(_PROFILE_STEPS.value))
         trainer = Trainer(config, data, model, model_dir, communicator, profiler)
-        trainer.reporter.config(text)
         state, rows = trainer.train(), trainer.rows_trained
     communicator.barrier()
     return {
@@ -166,6 +165,7 @@ def evaluate(
     if communicator.rank == 0:
         write_results(model_dir, results)
         print(results_table(results, settings.ks))
+    write_projector(run, silent=communicator.rank > 0)
 
 
 def evaluate_again(model_dir: Path, communicator: Communicator) -> None:

@@ -112,8 +112,13 @@ def _resolved(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:
             "schema_sha256": schema_sha256(data),
         },
         "versions": {name: version(name) for name in _PACKAGES},
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_line(),
     }
+
+
+def command_line() -> str:
+    """Returns the command that this process was started with."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:

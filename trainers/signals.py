@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop in good order."""
+"""Signals that ask a running training for something."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from types import FrameType
 
 
 @contextmanager
-def on_sigterm(handler: Callable[[], None]) -> Iterator[None]:
-    """Calls `handler` when SIGTERM comes within the block."""
+def on_signal(number: signal.Signals, handler: Callable[[], None]) -> Iterator[None]:
+    """Calls `handler` when the signal comes within the block."""
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def handle(received: int, frame: FrameType | None) -> None:
+        del received, frame
         handler()
 
-    previous = signal.signal(signal.SIGTERM, handle)
+    previous = signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        signal.signal(number, previous)

@@ -21,6 +21,8 @@ from models.training_step import StepOptions, TrainingStep
 from trainers.checkpoints import TrainState
 from trainers.schedules import make_dense_optimizer, make_table_schedule
 from trainers.streams import Streams
+from trainers.unknown_ids import UnknownIds
+from trainers.waiting import wait_for_next
 
 _PYTHON_SHARE = 0.02  # most of a run's time that may pass outside the steps
 _CALL_SECONDS = 0.001  # what entering the graph and reading its results cost, about
@@ -39,6 +41,10 @@ class Call:
         means: Each logged scalar's mean over the steps.
         first_bad: The first step, from 0, in which a scalar was not finite, by name.
         is_traced: Whether the graph was there before; else much of the time is tracing.
+        waited: Seconds of it in which the next batch was not there yet.
+        outside: Seconds between the call before and this one: reports, checkpoints, validation.
+        id_counts: By column of ids, how many of the first batch are out of vocabulary, and of
+            how many.
     """
 
     count: int
@@ -47,6 +53,9 @@ class Call:
     means: dict[str, float]
     first_bad: dict[str, int]
     is_traced: bool
+    waited: float
+    outside: float
+    id_counts: dict[str, tuple[int, int]]
 
 
 class Steps:
@@ -92,7 +101,9 @@ class Steps:
         self._take_steps = graph_function(self._steps)
         self._take_step = graph_function(self._step)
         self._names: list[str] = []
+        self._ids = UnknownIds(data.schema, model.view)
         self._calls = 0
+        self._ended: float | None = None
         # One iterator for the whole run, and the epoch and streams that it stands at.
         self._batches: Iterator[Batch] = iter(())
         self._next: tuple[int, Streams] | None = None
@@ -176,12 +187,25 @@ class Steps:
     def _call(self, count: int) -> Call:
         started = time.perf_counter()
         # A tensor, as each new Python number would be traced anew.
-        values, rows, bad = (t.numpy() for t in self._take_steps(self._batches, tf.constant(count)))
-        seconds = time.perf_counter() - started
+        found = self._take_steps(self._batches, tf.constant(count))
+        values, rows, bad, waited, id_counts = (tensor.numpy() for tensor in found)
+        ended = time.perf_counter()
+        outside = started - (self._ended or started)
+        self._ended = ended
         means = dict(zip(self._names, (float(v) for v in values / count), strict=True))
         first_bad = {n: int(at) for n, at in zip(self._names, bad, strict=True) if at >= 0}
         self._calls += 1
-        return Call(count, seconds, float(rows), means, first_bad, self._calls > 1)
+        return Call(
+            count=count,
+            seconds=ended - started,
+            rows=float(rows),
+            means=means,
+            first_bad=first_bad,
+            is_traced=self._calls > 1,
+            waited=float(waited),
+            outside=outside,
+            id_counts=dict(zip(self._ids.columns, map(tuple, id_counts.tolist()), strict=True)),
+        )
 
     def _choose_steps_per_call(self, call: Call, outside: float) -> None:
         """Chooses the steps of a call, where the config leaves it, by what Python costs."""
@@ -194,20 +218,28 @@ class Steps:
         self.per_call = min(count, _MOST_STEPS)
 
     def _steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Takes steps. Returns sums of the logged scalars, rows, and first steps not finite."""
-        values, rows = self._take_step(batches.get_next())
+        """Takes steps.
+
+        Returns:
+            Sums of the logged scalars, rows, first steps not finite, seconds of waiting for
+            batches, and the counts of unknown ids of the first batch.
+        """
+        batch, waited = wait_for_next(batches, [])
+        id_counts = self._ids.counts(batch)
+        values, rows = self._take_step(batch)
         first_bad = tf.where(tf.math.is_finite(values), -1, 0)
 
         def one_more(index: tf.Tensor, *so_far: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            values, rows, first_bad = so_far
-            more, more_rows = self._take_step(batches.get_next())
+            values, rows, first_bad, waited = so_far
+            batch, more_waited = wait_for_next(batches, [values])
+            more, more_rows = self._take_step(batch)
             is_first = (first_bad < 0) & ~tf.math.is_finite(more)
             first_bad = tf.where(is_first, index, first_bad)
-            return index + 1, values + more, rows + more_rows, first_bad
+            return index + 1, values + more, rows + more_rows, first_bad, waited + more_waited
 
-        start = (tf.constant(1), values, rows, first_bad)
+        start = (tf.constant(1), values, rows, first_bad, waited)
         _, *found = tf.while_loop(lambda index, *_: index < count, one_more, start)
-        return tuple(found)
+        return (*found, id_counts)
 
     def _step(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         losses = self._model.train_step(batch)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from data.assemble import PrepareOptions
-from data.attribute_table import read_attributes
+from data.attribute_table import read_attributes, read_item_titles
 from data.interactions import Interactions
 from data.splits import SplitOptions
 from tests.data.reading import prepared
@@ -57,12 +57,16 @@ def test_arrays_are_indexed_by_id(tmp_path: Path) -> None:
         assert [tags[i] for i in row[:count]] == [f"t{n}" for n in range(count)]
         assert not row[count:].any()
     assert not found["tags"][:2].any()
+    titles = read_item_titles(data)
+    assert titles is not None
+    assert titles.tolist() == ["", "", *(f"title {item}" for item in raw)]
 
 
 def test_no_attributes(tmp_path: Path) -> None:
     events = pl.DataFrame({"user": [1, 1, 1], "item": [1, 2, 3], "time": [1, 2, 3]})
     data = prepared(Interactions("bare", events), tmp_path / "out")
     assert read_attributes(data, "user") == read_attributes(data, "item") == {}
+    assert read_item_titles(data) is None
 
 
 def test_lists_that_are_all_empty(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from data.errors import InputError
 from data.pipeline import Batch, Transform
 from data.schema import SCHEMA_FILE, Column, Feature, Kind, Schema, View
 from models.communicator import Communicator
+from trainers.board.writer import BoardWriter
+from trainers.checkpoints import TrainState
 from trainers.click_evaluation import ClickEvaluator
 from trainers.click_metrics import NAMES, click_metrics
 from trainers.reporting import Reporter
@@ -228,8 +230,8 @@ def test_undefined_metrics_are_null_in_the_files_and_words_in_the_table(
         assert line.split()[2] == "undefined"
     one_class = {**results, "metrics": {**results["metrics"], "auc": None}}
     assert "undefined" in results_table(one_class, (10,)).splitlines()[2]
-    reporter = Reporter(tmp_path, 1, silent=False)
-    reporter.evaluation(1, "validation", {"auc": float("nan"), "logloss": 0.5})
+    reporter = Reporter(tmp_path, 1, BoardWriter(tmp_path))
+    reporter.validation(TrainState(step=1), "auc", {"auc": float("nan"), "logloss": 0.5})
     reporter.close()
     line = strict_json((tmp_path / "metrics.jsonl").read_text())
     assert line["metrics"] == {"auc": None, "logloss": 0.5}

@@ -1,0 +1,1 @@
+"""What a run tells TensorBoard; docs/tensorboard.md says how to read it."""

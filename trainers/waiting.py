@@ -1,0 +1,22 @@
+"""How long training waits for its input, measured inside the graph."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from data.pipeline import Batch
+
+
+def wait_for_next(batches: tf.data.Iterator, after: list[tf.Tensor]) -> tuple[Batch, tf.Tensor]:
+    """Takes the next batch. Returns it and the seconds until it came, float64.
+
+    Args:
+        batches: The iterator.
+        after: Results of the step before, until which no time is lost.
+    """
+    with tf.control_dependencies(after):
+        began = tf.timestamp()
+    with tf.control_dependencies([began]):
+        batch = batches.get_next()
+    with tf.control_dependencies(tf.nest.flatten(batch)):
+        return batch, tf.timestamp() - began
