@@ -135,7 +135,7 @@ def test_ranks_share_the_rows_and_join_them_in_stored_order(
     def work(communicator: Communicator) -> Result:
         return ClickEvaluator(Linear(), clicks, "test", config, communicator, True).evaluate()
 
-    rows = rows_of("test")
+    rows = clicks.read("rows", "test")
     expected = evaluate(clicks, 32).metrics
     for found in on_ranks(ranks, work):
         assert found.metrics == expected
