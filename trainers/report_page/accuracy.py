@@ -68,7 +68,7 @@ def _column(compared: Compared, metric: str) -> list[Cell]:
         spread = evidence.line.metrics[metric]
         strong = spread is not None and badness(metric, spread) == best
         cell = Cell(_plain(evidence.line, metric).text, strong=strong)
-        if interval in known and width > 0:
+        if interval is not None and interval in known and width > 0:
             note = f"{interval.low:.4f} to {interval.high:.4f}"
             cell = Cell(cell.text, note, _bar(interval, low, width), strong)
         cells.append(cell)
@@ -81,8 +81,11 @@ def _plain(line: Line, metric: str) -> Cell:
 
 
 def _bar(interval: Interval, start: float, width: float, zero: float | None = None) -> Bar:
-    places = [100 * (v - start) / width for v in (interval.low, interval.mean, interval.high)]
-    return Bar(*places, zero=None if zero is None else 100 * (zero - start) / width)
+    def place(value: float) -> float:
+        return 100 * (value - start) / width
+
+    middle = None if zero is None else place(zero)
+    return Bar(place(interval.low), place(interval.mean), place(interval.high), middle)
 
 
 def paired_tests(compared: Compared) -> Section:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 SERIES = 8  # told apart by colour and by marker
 MARKERS = "os^DvPX*"
 _SIZE = (3.7, 2.5)  # inches, of 72 pixels: the width of a phone, so that text keeps its size there
+_LONGEST_NAME = 7
 # Drawn in place of the page's colours, which take their place afterwards.
 _INK, _LINE = "#010203", "#040506"
 _COLOURS = [f"#0708{n:02x}" for n in range(SERIES)]
@@ -95,7 +97,7 @@ def dots(
             if one.low is not None and one.high is not None:
                 axes.vlines(shifted, one.low, one.high, color=_COLOURS[one.index], lw=1.4)
             axes.plot(shifted, one.y, lw=0, **_style(one))
-        axes.set_xticks(range(len(groups)), groups)
+        axes.set_xticks(range(len(groups)), _wrapped(groups))
         axes.set_xlim(-0.5, len(groups) - 0.5)
         axes.set_ylim(bottom=0)
         axes.grid(False, axis="x")
@@ -104,9 +106,22 @@ def dots(
     return _draw(draw, title)
 
 
-def _style(one: Series) -> dict[str, object]:
+def _wrapped(names: Sequence[str]) -> list[str]:
+    """Returns names on two lines each where one is too long for its place."""
+    if max(map(len, names)) <= _LONGEST_NAME:
+        return list(names)
+    return [re.sub(r"([ \N{EN DASH}])", r"\1\n", name) for name in names]
+
+
+def _style(one: Series) -> dict[str, Any]:
     size = 4.2 if len(one.x) <= 20 else 2.2
-    return {"color": _COLOURS[one.index], "marker": MARKERS[one.index], "markersize": size}
+    return {
+        "color": _COLOURS[one.index],
+        "marker": MARKERS[one.index],
+        "markersize": size,
+        "clip_on": False,
+        "zorder": 3,
+    }
 
 
 def _draw(draw: Callable[[Axes], None], title: str) -> Markup:
@@ -114,8 +129,7 @@ def _draw(draw: Callable[[Axes], None], title: str) -> Markup:
     FigureCanvasSVG(figure)
     axes = figure.subplots()
     # The salt makes ids that no other chart of the page has.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 9.5}
-    with mpl.rc_context(settings):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 9.5}):
         draw(axes)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(_LINE)

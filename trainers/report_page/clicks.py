@@ -24,13 +24,13 @@ def calibration(compared: Compared) -> Section:
     )
     series, rows, folded = [], [], []
     for place, evidence in enumerate(compared.lines):
-        tables = evidence.calibration()
-        if not tables:
+        of_runs = evidence.calibration()
+        if not of_runs:
             continue
-        first, name = tables[0], Cell(evidence.line.name, series=place)
+        first, name = of_runs[0], Cell(evidence.line.name, series=place)
         if place < len(compared.drawn):
             series.append(Series(place, _mean(first, "predicted"), _mean(first, "clicks")))
-        error = float(np.mean([expected_error(table) for table in tables]))
+        error = float(np.mean([expected_error(table) for table in of_runs]))
         rows.append([name, Cell(number(error, ".4f")), Cell(str(len(first["rows"])))])
         folded.append(_bins(evidence.line.name, first))
     drawn = [curves(series, "mean prediction", "clicked by predicted", True)] if series else []

@@ -35,7 +35,8 @@ def by_history(compared: Compared) -> Section:
         "equal size; lines are 95% confidence intervals. A model that needs long histories falls "
         "off to the left."
     )
-    charts, folded = [], []
+    charts: list[Chart] = []
+    folded: list[Table] = []
     for metric in compared.metrics:
         found: list[tuple[int, Evidence, list[Interval]]] = []
         names: list[str] = []
@@ -56,7 +57,8 @@ def by_popularity(compared: Compared) -> Section:
         f"Which held-out items were found in the list. {_OF_BUCKETS} Lines are 95% confidence "
         "intervals (Wilson). A model that only finds what is popular falls off to the right."
     )
-    charts, folded = [], []
+    charts: list[Chart] = []
+    folded: list[Table] = []
     for column in _of_usual_k(compared, "hits"):
         found = []
         for place, evidence in enumerate(compared.lines):
@@ -67,7 +69,7 @@ def by_popularity(compared: Compared) -> Section:
             of, got = (np.bincount(buckets, w, minlength=BUCKETS) for w in (targets, hits))
             shares = [share_interval(h, t) if t else _NOTHING for h, t in zip(got, of, strict=True)]
             found.append((place, evidence, shares))
-        title = f"found in {column.removeprefix('hits')}"
+        title = f"found in {_lists(column)}"
         _add(charts, folded, title, found, _BUCKET_NAMES, "popularity of the item", compared)
     return Section("popularity", "By popularity of the item", text, charts, folded=folded)
 
@@ -107,7 +109,7 @@ def recommended(compared: Compared) -> Section:
     text = (
         f"What the lists hold, whether right or wrong. Coverage: share of all items that somebody "
         "is shown. Gini: 0 if all items are shown equally often, near 1 if few take all places. "
-        "Popularity: mean training events of a shown item. Novelty: how many bits of surprise it "
+        "Mean popularity: training events of a shown item. Novelty: how many bits of surprise it "
         f"is that a training event is with the item. {_OF_BUCKETS} On the dashed line, a group is "
         "recommended as often as it is consumed."
     )
@@ -122,13 +124,19 @@ def recommended(compared: Compared) -> Section:
             if place < len(compared.drawn):
                 series.append(Series(place, np.arange(BUCKETS, dtype=float), shares))
             rows.append([Cell(evidence.line.name, series=place), *_measures(of_runs)])
-        title = f"lists of {column.removeprefix('recommended@').replace('/', ', ')}"
+        title = _lists(column)
         axis = "popularity of the item"
         drawn = dots(series, _BUCKET_NAMES, axis, f"share of {title} by {axis}", 1 / BUCKETS)
         charts.append(Chart(f"share of the {title}", drawn))
-        head = ["model/recipe", "coverage", "Gini", "popularity", "novelty"]
+        head = ["model/recipe", "coverage", "Gini", "mean popularity", "novelty"]
         tables.append(Table(head, rows, title))
     return Section("coverage", "Coverage and popularity bias", text, charts, tables)
+
+
+def _lists(column: str) -> str:
+    """Returns `lists of 10, full` for `hits@10/full`."""
+    k, _, protocol = column.partition("@")[2].partition("/")
+    return f"lists of {k}, {protocol}"
 
 
 def _exposures(evidence: Evidence, column: str) -> list[Exposure]:

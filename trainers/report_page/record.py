@@ -49,10 +49,12 @@ def protocols(compared: Compared) -> Section:
         "What all of these numbers depend on but the model. Runs with other cards are refused, "
         "as theirs are other numbers."
     )
-    tables = [
-        Table(["", name], [[Cell(field), Cell(_text(value))] for field, value in card.items()])
-        for name, card in cards.items()
+    fields = dict.fromkeys(field for card in cards.values() for field in card)
+    rows = [
+        [Cell(field), *(Cell(_text(card.get(field, UNKNOWN))) for card in cards.values())]
+        for field in fields
     ]
+    tables = [Table(["protocol", *cards], rows, prose=True)]
     return Section("protocols", "Protocol cards", text, tables=tables)
 
 
@@ -73,7 +75,7 @@ def settings(compared: Compared) -> Section:
         for name in differing(columns)
     ]
     names = [evidence.line.name for evidence in compared.lines]
-    tables = [Table(["setting", *names], rows)] if rows else []
+    tables = [Table(["setting", *names], rows, prose=True)] if rows else []
     notes = [] if rows else ["All settings are the same."]
     text = (
         "Settings that differ between the lines; a dash where a model has no such setting. All "

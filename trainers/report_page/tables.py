@@ -48,11 +48,13 @@ class Table:
         head: Names of the columns.
         rows: Cells, as many in each row.
         caption: What it shows.
+        prose: Whether its cells are words, which start at the left and may take several lines.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
+    prose: bool = False
 
 
 @dataclass(frozen=True)
