@@ -20,9 +20,13 @@ _EVALUATIONS = "metrics.jsonl"
 _LEVEL = 0.05
 _MOST_CURVES = 6
 _OF_INTERVALS = (
-    "The smaller numbers are 95% confidence intervals of the mean over {units} (Student's t): "
-    "where other {units} like these were drawn, the mean would stay near. They say nothing of how "
-    "training would vary with the seed; runs that differ in it alone are one line, their mean."
+    "The smaller numbers are 95% confidence intervals over {units} (normal approximation, "
+    "Student's t): how far the mean may move with other {units} like these. They say nothing of "
+    "how it varies with the seed; runs that differ in it alone are one line, their mean."
+)
+_OF_ROWS = (
+    " Rows count as independent of each other, which those of one user are not quite: intervals "
+    "may be too narrow. That of AUC is DeLong's; of ratios, the delta method's."
 )
 
 
@@ -44,6 +48,7 @@ def leaderboard(compared: Compared) -> Section:
         rows.append([Cell(line.name), *cells, Cell(UNKNOWN), Cell(UNKNOWN)])
     head = ["model/recipe", *compared.metrics, "parameters", "seeds"]
     text = f"The best by {compared.metrics[0]} first. " + _OF_INTERVALS.format(units=units)
+    text += _OF_ROWS if compared.is_click else ""
     each = [
         [Cell(run.folder.name), Cell(run.name), Cell(str(run.config["trainer"]["seed"]))]
         + [Cell(number(run.results["metrics"].get(m), ".4f")) for m in compared.metrics]

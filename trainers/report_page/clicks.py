@@ -90,7 +90,7 @@ def _slices(feature: str, compared: Compared, by_line: Sequence[list[dict]]) -> 
         cells = [Cell(str(value)), Cell(f"{counts[value]:,}")]
         for of in found:
             auc, loss, ratio = (number(of.get(value, {}).get(m), ".4f") for m in _SLICED)
-            cells.append(Cell(auc, f"{loss}, {ratio}"))
+            cells.append(Cell(auc, f"{loss}, {ratio}" if value in of else ""))
         rows.append(cells)
     names = [evidence.line.name for evidence in compared.lines]
     return Table([feature, "rows", *names], rows, f"By {feature}")
