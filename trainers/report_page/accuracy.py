@@ -50,7 +50,7 @@ def leaderboard(compared: Compared) -> Section:
     text = f"The best by {compared.metrics[0]} first. " + _OF_INTERVALS.format(units=units)
     text += _OF_ROWS if compared.is_click else ""
     each = [
-        [Cell(run.folder.name), Cell(run.name), Cell(str(run.config["trainer"]["seed"]))]
+        [Cell(str(run.folder)), Cell(run.name), Cell(str(run.config["trainer"]["seed"]))]
         + [Cell(number(run.results["metrics"].get(m), ".4f")) for m in compared.metrics]
         for run in compared.runs
     ]

@@ -11,7 +11,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -50,7 +49,7 @@ class Series:
     high: np.ndarray | None = None
 
 
-def curves(series: Sequence[Series], x: str, title: str, diagonal: bool = False) -> Markup:
+def curves(series: Sequence[Series], x: str, title: str, diagonal: bool = False) -> str:
     """Draws lines over a number.
 
     Args:
@@ -78,7 +77,7 @@ def dots(
     x: str,
     title: str,
     level: float | None = None,
-) -> Markup:
+) -> str:
     """Draws dots with their intervals over named groups.
 
     Args:
@@ -124,7 +123,7 @@ def _style(one: Series) -> dict[str, Any]:
     }
 
 
-def _draw(draw: Callable[[Axes], None], title: str) -> Markup:
+def _draw(draw: Callable[[Axes], None], title: str) -> str:
     figure = Figure(figsize=_SIZE, layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
@@ -143,7 +142,7 @@ def _draw(draw: Callable[[Axes], None], title: str) -> Markup:
     return _for_page(text.getvalue(), title)
 
 
-def _for_page(svg: str, title: str) -> Markup:
+def _for_page(svg: str, title: str) -> str:
     """Returns the element alone, with the page's colours, of the width that it is given."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -151,4 +150,4 @@ def _for_page(svg: str, title: str) -> Markup:
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
-    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1))
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from markupsafe import Markup
-
 UNKNOWN = "\N{EN DASH}"
 
 
@@ -59,10 +57,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture and its title."""
+    """A title, and a picture as an SVG element that is inserted as it is."""
 
     title: str
-    svg: Markup
+    svg: str
 
 
 @dataclass(frozen=True)
