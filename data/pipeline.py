@@ -16,7 +16,7 @@ import tensorflow as tf
 from data.blocks import column_groups, decode_blocks
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
-from data.reading import Reading, steps_per_epoch
+from data.reading import Reading, dealt_shards, steps_per_epoch
 from data.schema import Column
 
 Batch = dict[str, tf.Tensor]
@@ -109,19 +109,15 @@ def _rows(
     data: PreparedDataset, reading: Reading, key: tf.Tensor, rank: int, ranks: int
 ) -> tf.data.Dataset:
     """Returns windows of rows: packed columns with as many rows as the window's blocks hold."""
-    paths, phases, strides = [], [], []
-    for name in reading.splits:
-        split_paths = data.paths(reading.view, name)
-        by_file = len(split_paths) % ranks == 0
-        for index, path in enumerate(split_paths):
-            if not by_file or index % ranks == rank:
-                paths.append(path)
-                phases.append(0 if by_file else (rank + index) % ranks)
-                strides.append(1 if by_file else ranks)
-    shards = (tf.constant(paths), tf.constant(phases, tf.int64), tf.constant(strides, tf.int64))
+    dealt = list(dealt_shards(data, reading, rank, ranks))
+    shards = (
+        tf.constant([str(data.folder / part.shard.file) for part in dealt], tf.string),
+        tf.constant([part.first for part in dealt], tf.int64),
+        tf.constant([part.stride for part in dealt], tf.int64),
+    )
     if reading.shuffle:
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(paths)), _fold(key, _SHARD_ORDER)
+            tf.range(len(dealt)), _fold(key, _SHARD_ORDER)
         )
         shards = tuple(tf.gather(part, order) for part in shards)
     # Said here, as the options do not reach a dataset within another.

@@ -35,6 +35,11 @@ def any_rank(flag: bool, communicator: Communicator) -> bool:
     return float(communicator.all_reduce_sum(tf.constant(float(flag)))) > 0
 
 
+def largest(value: float, communicator: Communicator) -> float:
+    """Returns the largest of the ranks' values."""
+    return float(communicator.all_gather(tf.constant([value], tf.float64)).numpy().max())
+
+
 def share_text(text: str, communicator: Communicator) -> str:
     """Returns rank 0's text on every rank."""
     mine = text.encode() if communicator.rank == 0 else b""

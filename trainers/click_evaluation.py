@@ -14,10 +14,11 @@ from data.attribute_table import read_attributes
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
 from data.pipeline import MASK, Batch, Transform, make_dataset
-from data.reading import Reading
+from data.reading import Reading, stored_order
 from data.schema import FIRST_ID, Kind
 from models.communicator import Communicator
 from models.graphs import graph_function
+from trainers.click_details import ClickDetails
 from trainers.click_metrics import NAMES, click_metrics
 from trainers.result import Result
 
@@ -47,6 +48,7 @@ class ClickEvaluator:
         split: `validation` or `test`.
         config: Batch size and slices.
         communicator: Other processes, each of which evaluates its share of the rows.
+        detailed: Whether to return what was predicted of each row beside the metrics.
 
     Raises:
         InputError: The dataset has no such split, or lacks a feature to slice by.
@@ -59,8 +61,9 @@ class ClickEvaluator:
         split: str,
         config: EvaluationConfig,
         communicator: Communicator | None = None,
+        detailed: bool = False,
     ) -> None:
-        self._data, self._split = data, split
+        self._data, self._split, self._detailed = data, split, detailed
         self._communicator = communicator or Communicator()
         self._reading = Reading(_VIEW, (split,), config.click_batch_size)
         self._transforms = scorer.transforms(data, (split,), False)
@@ -94,12 +97,14 @@ class ClickEvaluator:
             parts = [tuple(t.numpy() for t in self._predict(batch)) for batch in dataset]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         columns = [communicator.all_gather(tf.constant(c)).numpy() for c in columns]
-        labels, logits, *values = columns
+        order = stored_order(self._data, self._reading, communicator.size)
+        labels, logits, *values = (column[order] for column in columns)
         slices = {
             name: slicer.table(labels, logits, ids)
             for (name, slicer), ids in zip(self._slicers.items(), values, strict=True)
         }
-        return Result(click_metrics(labels, logits), {"click": self._card()}, slices)
+        details = ClickDetails(labels, logits) if self._detailed else None
+        return Result(click_metrics(labels, logits), {"click": self._card()}, slices, details)
 
     def _card(self) -> dict[str, Any]:
         labels = self._data.read(_VIEW, self._split)[LABEL]

@@ -40,6 +40,7 @@ class Line:
         train_seconds: Mean training time.
         examples_per_second: Mean training speed; None of what takes no steps.
         seeds: Number of different seeds; 0 of a reference.
+        runs: The runs; none of a reference.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Line:
     train_seconds: float | None = None
     examples_per_second: float | None = None
     seeds: int = 0
+    runs: tuple[FinishedRun, ...] = ()
 
 
 def choose_metrics(runs: Sequence[FinishedRun], wanted: Sequence[str]) -> list[str]:
@@ -94,7 +96,7 @@ def compare(runs: Sequence[FinishedRun], metrics: Sequence[str]) -> list[Line]:
         _line(label, group, metrics)
         for label, group in zip(_labels([*groups.values()]), groups.values(), strict=True)
     ]
-    return sorted(lines, key=lambda line: [_badness(name, line.metrics[name]) for name in metrics])
+    return sorted(lines, key=lambda line: [badness(name, line.metrics[name]) for name in metrics])
 
 
 def references(runs: Sequence[FinishedRun], metrics: Sequence[str]) -> list[Line]:
@@ -123,6 +125,7 @@ def _line(label: str, group: Sequence[FinishedRun], metrics: Sequence[str]) -> L
         _mean([timing.get("train_seconds") for timing in timings]),
         _mean([timing.get("examples_per_second") or None for timing in timings]),
         len({run.config["trainer"]["seed"] for run in group}),
+        tuple(group),
     )
 
 
@@ -153,7 +156,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-def _badness(metric: str, spread: Spread | None) -> float:
+def badness(metric: str, spread: Spread | None) -> float:
+    """Returns what is the lower the better the value of a metric is; infinity where unknown."""
     if spread is None:
         return math.inf
     name = metric.partition("@")[0]

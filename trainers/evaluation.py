@@ -33,6 +33,7 @@ def make_evaluator(
     config: EvaluationConfig,
     protocols: Sequence[str],
     communicator: Communicator | None = None,
+    detailed: bool = False,
 ) -> Evaluator:
     """Returns the evaluator that the dataset asks for.
 
@@ -43,13 +44,14 @@ def make_evaluator(
         config: What is measured.
         protocols: Of rankings: `sampled`, `full` or both.
         communicator: Other processes, each of which evaluates its share.
+        detailed: Whether to return what was found of each user or row beside the means.
 
     Raises:
         InputError: The dataset lacks what the evaluation needs.
     """
     if is_click_task(data):
-        return ClickEvaluator(scorer, data, split, config, communicator)
-    return RankingEvaluator(scorer, data, split, config, protocols, communicator)
+        return ClickEvaluator(scorer, data, split, config, communicator, detailed)
+    return RankingEvaluator(scorer, data, split, config, protocols, communicator, detailed)
 
 
 __all__ = ["Evaluator", "Result", "evaluated_splits", "is_click_task", "make_evaluator"]

@@ -48,7 +48,7 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[Path]]:
     """Reads runs. Returns the finished ones, and the folders of the others.
 
     Raises:
-        InputError: A folder that holds no run, or results of another version.
+        InputError: A folder that holds no run, or results of another version; or none is finished.
     """
     finished, unfinished = [], []
     for folder in {folder.resolve(): folder for folder in folders}.values():
@@ -66,6 +66,12 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[Path]]:
                 f"--model_dir={folder}",
             )
         finished.append(FinishedRun(folder, config, results))
+    if not finished:
+        raise InputError(
+            "At least one finished run must be given",
+            received=", ".join(map(str, unfinished)) or "none",
+            action="Finish one: run its training command again, or see --help",
+        )
     return finished, unfinished
 
 

@@ -42,6 +42,32 @@ def tied_targets(target_scores: tf.Tensor, other_scores: tf.Tensor) -> tf.Tensor
     return tf.reduce_sum(tf.cast(tied, tf.float32), axis=1)
 
 
+def best_items(
+    target_scores: tf.Tensor,
+    targets: tf.Tensor,
+    other_scores: tf.Tensor,
+    others: tf.Tensor,
+    longest: int,
+) -> tf.Tensor:
+    """Returns the list that each user would be shown, the best first, targets last among equals.
+
+    Args:
+        target_scores: Shape (B, T), float32; -inf where there is no target.
+        targets: Their ids, int32.
+        other_scores: Shape (B, N), float32, of the best other items; -inf where there is none.
+        others: Their ids, int32.
+        longest: Length of the list, K.
+
+    Returns:
+        Ids of shape (B, min(K, N + T)), int32; 0 where there is no item left.
+    """
+    scores = tf.concat([other_scores, target_scores], axis=1)
+    ids = tf.concat([others, targets], axis=1)
+    best = tf.math.top_k(scores, min(longest, scores.shape[1]))
+    listed = tf.gather(ids, best.indices, batch_dims=1)
+    return tf.where(best.values > float("-inf"), listed, 0)
+
+
 def ranking_metrics(
     ranks: tf.Tensor, relevant: tf.Tensor, ks: Sequence[int], recall_by_k: bool = False
 ) -> tf.Tensor:

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainers.click_details import ClickDetails
+from trainers.user_ranks import RankingDetails
+
 
 @dataclass(frozen=True)
 class Result:
@@ -15,11 +18,13 @@ class Result:
         metrics: Value by name, such as `hr@10/sampled99` or `auc`.
         cards: Protocol card by protocol name, such as `sampled99` or `click`.
         slices: Of a click task, by feature: a row of metrics for each of its values.
+        details: Of each user or row, where the evaluation was asked for them.
     """
 
     metrics: dict[str, float]
     cards: dict[str, dict[str, Any]]
     slices: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    details: RankingDetails | ClickDetails | None = None
 
 
 def json_values(value: Any) -> Any:

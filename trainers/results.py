@@ -14,6 +14,7 @@ from configs.runs import TrainedRun
 from data.atomic import write_json
 from models.communicator import Communicator
 from trainers.baselines import BaseRate, Popularity
+from trainers.details import write_details
 from trainers.evaluation import Result, evaluated_splits, is_click_task, make_evaluator
 from trainers.result import json_values
 
@@ -27,9 +28,18 @@ def final_split(run: TrainedRun) -> str:
 
 
 def final_results(
-    run: TrainedRun, timings: dict[str, float], communicator: Communicator
+    run: TrainedRun,
+    timings: dict[str, float],
+    communicator: Communicator,
+    details: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluates the chosen checkpoint and the baseline on the test split.
+
+    Args:
+        run: What to evaluate.
+        timings: What was measured of its training; nothing where it is only evaluated.
+        communicator: Other processes, each of which evaluates its share.
+        details: Folder to write what was found of each user or row into, on rank 0; None for none.
 
     Returns:
         The content of `metrics.json`: metrics and the baseline's (popularity, or the base rate of
@@ -41,9 +51,11 @@ def final_results(
     kind = BaseRate if is_click_task(run.data) else Popularity
     baseline = kind(run.data, run.config.trainer.fit_on)
     started = time.perf_counter()
-    ours = _evaluate(run.model, run, split, communicator)
+    ours = _evaluate(run.model, run, split, communicator, details is not None)
+    if details and ours.details and communicator.rank == 0:
+        write_details(details, ours.details, run.data, run.config.trainer.fit_on)
     seconds = time.perf_counter() - started
-    theirs = _evaluate(baseline, run, split, communicator)
+    theirs = _evaluate(baseline, run, split, communicator, False)
     best = run.data.schema.facts.get("best_scores", {}).get(split, {})
     return {
         "step": run.step,
@@ -58,9 +70,13 @@ def final_results(
     }
 
 
-def _evaluate(scorer: Any, run: TrainedRun, split: str, communicator: Communicator) -> Result:
+def _evaluate(
+    scorer: Any, run: TrainedRun, split: str, communicator: Communicator, detailed: bool
+) -> Result:
     config = run.config.evaluation
-    evaluator = make_evaluator(scorer, run.data, split, config, config.protocols, communicator)
+    evaluator = make_evaluator(
+        scorer, run.data, split, config, config.protocols, communicator, detailed
+    )
     return evaluator.evaluate()
 
 

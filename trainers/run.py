@@ -41,13 +41,15 @@ from configs.runs import (
 )
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.process_memory import peak_bytes
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers import plan_flags
-from trainers.agreement import OtherRankError, StoppedError, share_failure
+from trainers.agreement import OtherRankError, StoppedError, largest, share_failure
 from trainers.allocator import keep_freed_memory
 from trainers.board.projector import write_projector
 from trainers.closed_form import solve
+from trainers.details import DETAILS_FOLDER
 from trainers.distributed import is_lost_rank, make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
 from trainers.loop import Trainer
@@ -63,15 +65,7 @@ EXIT_BAD_INPUT = 2
 EXIT_LOST_RANK = 3
 EXIT_SIGTERM = 143
 
-_EVERYDAY = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "mixed_precision",
-    "xla",
-    "seed",
-    "warm_start",
-)
+_FLAGGED = ("epochs", "batch_size", "learning_rate", "mixed_precision", "xla", "seed", "warm_start")
 
 _MODEL = flags.DEFINE_enum("model", None, sorted(MODELS), "The model to train.")
 _RECIPE = flags.DEFINE_string("recipe", "default", "Recipe of configs/<model>.py to start from.")
@@ -111,7 +105,7 @@ def resolve_config() -> RunConfig:
     if not _MODEL.value:
         raise InputError("--model must be given", action=f"Known: {', '.join(MODELS)}")
     config = recipe(_MODEL.value, _RECIPE.value)
-    given = {name: flags.FLAGS[name].value for name in _EVERYDAY}
+    given = {name: flags.FLAGS[name].value for name in _FLAGGED}
     assignments = [f"trainer.{name}={value}" for name, value in given.items() if value is not None]
     return apply_overrides(config, [*assignments, *_SET.value])
 
@@ -149,6 +143,7 @@ def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict
         "examples_per_second": rows * model.examples_per_row / max(state.seconds, 1e-9),
         "wall_seconds": time.perf_counter() - started,
         "steps": state.step,
+        "peak_bytes": largest(peak_bytes(), communicator),
     }
 
 
@@ -161,7 +156,7 @@ def evaluate(
     """Evaluates a trained run on test, prints the table and writes `metrics.json`."""
     run = load_run(model_dir, _DATA_DIR.value, communicator)
     run = replace(run, config=replace(run.config, evaluation=settings))
-    results = final_results(run, timings, communicator)
+    results = final_results(run, timings, communicator, model_dir / DETAILS_FOLDER)
     if communicator.rank == 0:
         write_results(model_dir, results)
         print(results_table(results, settings.ks))
@@ -174,7 +169,7 @@ def evaluate_again(model_dir: Path, communicator: Communicator) -> None:
     Raises:
         InputError: A flag was given that only training heeds.
     """
-    training_flags = ("model", "recipe", "overwrite", *_EVERYDAY)
+    training_flags = ("model", "recipe", "overwrite", *_FLAGGED)
     given = [f"--{name}" for name in training_flags if flags.FLAGS[name].present]
     given += [f"--set={path}" for path in _SET.value if not path.startswith("evaluation.")]
     if given:

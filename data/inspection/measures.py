@@ -7,13 +7,17 @@ import numpy as np
 HEAD_SHARE = 0.01
 
 
-def gini(counts: np.ndarray) -> float:
+def gini(counts: np.ndarray, of_all: bool = False) -> float:
     """Returns the Gini coefficient of counts of shape (ids,): 0 if all are equal, 1 at most.
 
     Half the mean absolute difference of two ids' counts, divided by the mean count.
+
+    Args:
+        counts: How often each id occurs.
+        of_all: Whether ids that do not occur are among them, or left out.
     """
-    seen = np.sort(counts[counts > 0]).astype(np.float64)
-    if not len(seen):
+    seen = np.sort(counts if of_all else counts[counts > 0]).astype(np.float64)
+    if not seen.sum():
         return float("nan")
     ranks = np.arange(1, len(seen) + 1)
     return float(((2 * ranks - len(seen) - 1) * seen).sum() / (len(seen) * seen.sum()))

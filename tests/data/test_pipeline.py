@@ -12,7 +12,7 @@ from data.blocks import Ragged
 from data.dataset import Positives, PreparedDataset
 from data.errors import InputError
 from data.pipeline import MASK, make_dataset
-from data.reading import Reading, steps_per_epoch
+from data.reading import Reading, steps_per_epoch, stored_order
 from data.sampling import NEGATIVES, PopularityNegatives, UniformNegatives
 
 ROWS = Reading("rows", ("train",), 100, shuffle=True)
@@ -220,3 +220,19 @@ def test_padding_rows_draw_no_real_item(synthetic_data: PreparedDataset) -> None
     drawn = sampler(batch, np.array([1, 2], np.int32))[NEGATIVES].numpy()
     assert not drawn[1].any()
     assert (drawn[[0, 2]] >= 2).all()
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize(("view", "split"), [("rows", "train"), ("histories", "test")])
+def test_what_ranks_read_is_put_back_in_stored_order(
+    synthetic_data: PreparedDataset, view: str, split: str, ranks: int
+) -> None:
+    reading = Reading(view, (split,), 100)
+    read = [
+        batch["user"].numpy()[batch[MASK].numpy() > 0]
+        for rank in range(ranks)
+        for batch in make_dataset(synthetic_data, reading, rank=rank, ranks=ranks)
+    ]
+    order = stored_order(synthetic_data, reading, ranks)
+    found = np.concatenate(read)[order]
+    np.testing.assert_array_equal(found, synthetic_data.read(view, split)["user"])

@@ -32,11 +32,11 @@ from data.atomic import write_json
 from data.dataset import PreparedDataset
 from models.closed_form import ClosedForm
 from models.saving import save_weights
+from serving.publishing import ExportOptions
 from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions
 from serving.server.running import Addresses, Server, ServerOptions
 from serving.server.settings import ModelConfig
-from serving.publishing import ExportOptions
 from serving.writing import export, write_version
 from tests.data.spec_tables import prepare_frame
 

@@ -20,8 +20,10 @@ from data.errors import InputError
 from data.pipeline import Batch, Transform
 from data.schema import SCHEMA_FILE, Column, Feature, Kind, Schema, View
 from models.communicator import Communicator
+from tests.trainers.threaded_ranks import on_ranks
 from trainers.board.writer import BoardWriter
 from trainers.checkpoints import TrainState
+from trainers.click_details import ClickDetails
 from trainers.click_evaluation import ClickEvaluator
 from trainers.click_metrics import NAMES, click_metrics
 from trainers.reporting import Reporter
@@ -126,26 +128,22 @@ def test_each_row_counts_once_whatever_the_batches(
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_ranks_share_the_rows_and_join_them(clicks: PreparedDataset) -> None:
-    class Two(Communicator):
-        """The first or second of two ranks, which collects what each would send."""
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_the_rows_and_join_them_in_stored_order(
+    clicks: PreparedDataset, ranks: int
+) -> None:
+    config = EvaluationConfig(click_batch_size=32)
 
-        def __init__(self, rank: int, sent: list[np.ndarray]) -> None:
-            self.rank, self.size, self._sent = rank, 2, sent
+    def work(communicator: Communicator) -> Result:
+        return ClickEvaluator(Linear(), clicks, "test", config, communicator, True).evaluate()
 
-        def all_gather(self, values: tf.Tensor) -> tf.Tensor:
-            self._sent.append(values.numpy())
-            return values
-
-    sent: list[list[np.ndarray]] = [[], []]
-    for rank in range(2):
-        config = EvaluationConfig(click_batch_size=32)
-        ClickEvaluator(Linear(), clicks, "test", config, Two(rank, sent[rank])).evaluate()
-    labels, logits = (np.concatenate(parts) for parts in zip(*sent, strict=True))
-    rows = rows_of("test")
-    assert len(labels) == ROWS["test"]
-    np.testing.assert_allclose(np.sort(logits), np.sort(logits_of(rows)), rtol=1e-6)
-    assert labels.sum() == np.asarray(rows["label"]).sum()
+    rows = clicks.read("rows", "test")
+    expected = evaluate(clicks, 32).metrics
+    for found in on_ranks(ranks, work):
+        assert found.metrics == expected
+        assert isinstance(found.details, ClickDetails)
+        np.testing.assert_array_equal(found.details.labels, rows["label"])
+        np.testing.assert_allclose(found.details.logits, logits_of(rows), rtol=1e-6)
 
 
 def test_slices_add_up_and_are_the_metrics_of_their_rows(clicks: PreparedDataset) -> None:

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import psutil
 import pytest
 
 from data.dataset import PreparedDataset
+from data.schema import FIRST_ID
 from trainers.verification import first_difference
 
 REPOSITORY = Path(__file__).parents[2]
@@ -138,6 +140,12 @@ def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
     results = json.loads((tmp_path / "metrics.json").read_text())
     split = synthetic_data.split("histories", "test")
     assert results["protocol"]["full"]["users"] == split.rows
+    users = pl.read_parquet(tmp_path / "evaluation" / "users.parquet")
+    stored = np.asarray(synthetic_data.read("histories", "test")["user"]) - FIRST_ID
+    np.testing.assert_array_equal(users["user"], synthetic_data.raw_ids("user")[stored])
+    for name in ("ndcg@10/sampled99", "hr@5/full"):
+        assert np.mean(users[name].to_numpy()) == results["metrics"][name]
+    assert results["timings"]["peak_bytes"] > 2**27
     assert (
         results["metrics"]["ndcg@10/sampled99"]
         > results["baseline"]["metrics"]["ndcg@10/sampled99"]

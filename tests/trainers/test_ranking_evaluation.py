@@ -18,10 +18,13 @@ from data.errors import InputError
 from data.schema import FIRST_ID
 from data.sources import synthetic
 from data.splits import SplitOptions
+from models.communicator import Communicator
 from models.recommender import Recommender
 from tests.data.reading import raw_lists
+from tests.trainers.threaded_ranks import on_ranks
 from trainers.ranking_evaluation import RankingEvaluator
 from trainers.result import Result
+from trainers.user_ranks import RankingDetails
 
 SPLITS = ("train", "validation", "test")
 
@@ -138,6 +141,82 @@ def test_the_batch_size_changes_nothing(synthetic_data: PreparedDataset) -> None
     )
     assert small.cards == large.cards
     assert small.metrics == pytest.approx(large.metrics, abs=1e-12)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_find_what_one_finds_to_the_last_digit(
+    synthetic_data: PreparedDataset, ranks: int
+) -> None:
+    scorer, config = Fixed(synthetic_data), EvaluationConfig(ks=(5, 10), batch_size=64)
+
+    def work(communicator: Communicator) -> Result:
+        protocols = ("sampled", "full")
+        return RankingEvaluator(
+            scorer, synthetic_data, "test", config, protocols, communicator, True
+        ).evaluate()
+
+    alone = work(Communicator())
+    expected = alone.details
+    assert isinstance(expected, RankingDetails)
+    for result in on_ranks(ranks, work):
+        assert (result.metrics, result.cards) == (alone.metrics, alone.cards)
+        found = result.details
+        assert isinstance(found, RankingDetails)
+        for name in ("users", "history", "targets"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        for name, of in expected.protocols.items():
+            np.testing.assert_array_equal(found.protocols[name].ranks.values, of.ranks.values)
+            np.testing.assert_array_equal(found.protocols[name].items, of.items)
+        np.testing.assert_array_equal(found.recommended["full"], expected.recommended["full"])
+
+
+def test_details_are_what_a_slow_ranking_finds(synthetic_data: PreparedDataset) -> None:
+    scorer, ks = Fixed(synthetic_data), (3, 10, 5)
+    config = EvaluationConfig(ks=ks, batch_size=50)
+    result = RankingEvaluator(
+        scorer, synthetic_data, "test", config, ("full",), detailed=True
+    ).evaluate()
+    details = result.details
+    assert isinstance(details, RankingDetails)
+    histories = synthetic_data.read("histories", "test")
+    targets, seen = histories["item"], histories["seen_item"]
+    assert isinstance(targets, Ragged)
+    assert isinstance(seen, Ragged)
+    np.testing.assert_array_equal(details.users, histories["user"])
+    np.testing.assert_array_equal(details.history, seen.lengths)
+    np.testing.assert_array_equal(details.targets, targets.lengths)
+    cardinality = synthetic_data.schema.cardinality("item")
+    shown, hits = (np.zeros((len(ks), cardinality), int) for _ in range(2))
+    for row, user in enumerate(details.users):
+        mine, past = (
+            part.values[part.offsets()[row] : part.offsets()[row + 1]] for part in (targets, seen)
+        )
+        scores = scorer.table[user].copy()
+        scores[:FIRST_ID] = scores[past] = -np.inf
+        best = np.argsort(-scores)
+        for place, k in enumerate(ks):
+            shown[place, best[:k]] += 1
+            hits[place, np.intersect1d(best[:k], mine)] += 1
+    np.testing.assert_array_equal(details.recommended["full"], shown)
+    for place, k in enumerate(ks):
+        found = details.protocols["full"].hits_by_item(k, cardinality)
+        np.testing.assert_array_equal(found, hits[place])
+        assert found.sum() == pytest.approx(result.metrics[f"hr@{k}/full"] * len(details.users))
+
+
+def test_padding_is_never_recommended(checkerboard_data: PreparedDataset) -> None:
+    scorer = Fixed(checkerboard_data)
+    config = EvaluationConfig(ks=(100,), batch_size=16)  # more than there are items
+    details = (
+        RankingEvaluator(scorer, checkerboard_data, "test", config, ("full",), detailed=True)
+        .evaluate()
+        .details
+    )
+    assert isinstance(details, RankingDetails)
+    (shown,) = details.recommended["full"]
+    assert not shown[:FIRST_ID].any()
+    items = checkerboard_data.schema.cardinality("item") - FIRST_ID
+    assert shown.sum() == sum(items - details.history)
 
 
 def test_cards_say_what_was_ranked_against_what(synthetic_data: PreparedDataset) -> None:

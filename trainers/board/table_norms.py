@@ -7,6 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from models.graphs import graph_function
 from models.tables import EmbeddingTables
 from trainers.board.tags import ALL_TABLES_NORM, TABLE_NORM
 
@@ -26,7 +27,7 @@ class TableNorms:
     def __init__(self, tables: EmbeddingTables) -> None:
         self._stacks = tables.stacks
         self._names = [config.name for stack in self._stacks for config in stack.tables]
-        self._squares = tf.function(self._mean_squares).get_concrete_function()
+        self._squares = graph_function(self._mean_squares).get_concrete_function()
         self._due = 0.0
 
     def scalars(self) -> dict[str, float]:
