@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from trainers.signals import on_sigterm
 from trainers.steps import Call, Steps
 from trainers.watchdog import Watchdog
 
+AfterEvaluation = Callable[[TrainState, float], None]
+
 
 class Trainer:
     """Trains one model on one dataset, from the newest checkpoint if there is one.
@@ -39,6 +42,8 @@ class Trainer:
         model_dir: The run folder.
         communicator: Other processes.
         profiler: Records some of the steps; by default none.
+        after_evaluation: Is told the monitored metric on validation, and where the run is, once
+            it is known and before it is saved; what it raises ends the run.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Trainer:
         model_dir: Path,
         communicator: Communicator,
         profiler: Profiler | None = None,
+        after_evaluation: AfterEvaluation | None = None,
     ) -> None:
         self._config = config.trainer
         self._data = data
@@ -66,6 +72,7 @@ class Trainer:
         if self._evaluator:
             self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
         self._profiler = profiler or Profiler(model_dir, None)
+        self._after_evaluation = after_evaluation
         self._watchdog = Watchdog(model_dir, communicator)
         self._last_save = time.monotonic()
         self._asked_to_stop = False
@@ -173,6 +180,8 @@ class Trainer:
             f"epoch {state.epoch}/{self._config.epochs}  validation {self._monitor} "
             f"{metrics[self._monitor]:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )
+        if self._after_evaluation:
+            self._after_evaluation(state, metrics[self._monitor])
         self._save()
 
     def _stops_early(self) -> bool:

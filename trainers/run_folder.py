@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -88,6 +89,21 @@ def _lock(model_dir: Path) -> None:
     _LOCKS.append(descriptor)
 
 
+def is_trained_in(model_dir: Path) -> bool:
+    """Returns whether a process has the run folder open, as far as the disk can tell."""
+    try:
+        descriptor = os.open(model_dir / LOCK_FILE, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def unlock_run_folder() -> None:
     """Lets another process train in the folders that this one has opened."""
     while _LOCKS:
@@ -112,8 +128,12 @@ def _resolved(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:
             "schema_sha256": schema_sha256(data),
         },
         "versions": {name: version(name) for name in _PACKAGES},
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _without_passwords(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     }
+
+
+def _without_passwords(command: str) -> str:
+    return re.sub(r"(://[^:/@\s]*):[^@\s]+@", r"\1:***@", command)
 
 
 def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:
@@ -125,7 +145,7 @@ def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:
         )
     saved = read_config_file(model_dir)
     for part in ("model_name", "model", "trainer", "evaluation", "data"):
-        difference = _first_difference(part, saved.get(part), wanted[part])
+        difference = first_difference(part, saved.get(part), wanted[part])
         if difference:
             raise InputError(
                 "A run goes on with the config that it was started with",
@@ -135,10 +155,11 @@ def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:
             )
 
 
-def _first_difference(path: str, saved: Any, wanted: Any) -> str | None:
+def first_difference(path: str, saved: Any, wanted: Any) -> str | None:
+    """Returns where two JSON values differ, as `path=wanted, started with saved`, or None."""
     if isinstance(saved, dict) and isinstance(wanted, dict):
         for key in {**saved, **wanted}:
-            found = _first_difference(f"{path}.{key}", saved.get(key), wanted.get(key))
+            found = first_difference(f"{path}.{key}", saved.get(key), wanted.get(key))
             if found and key != "folder":
                 return found
         return None

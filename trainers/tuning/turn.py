@@ -1,0 +1,27 @@
+"""One process at a time decides whether there is a trial left to start, and starts it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+_LOCK_FILE = ".turn"
+
+
+class Turn:
+    """A turn among the processes that share a study folder; one that dies gives it up.
+
+    Args:
+        folder: The study folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor: int | None = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def end(self) -> None:
+        """Lets the next one go on; does nothing the second time."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
