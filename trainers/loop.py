@@ -26,7 +26,7 @@ from trainers.signals import on_sigterm
 from trainers.steps import Call, Steps
 from trainers.watchdog import Watchdog
 
-AfterEvaluation = Callable[[TrainState, float], None]
+AfterEvaluation = Callable[[TrainState, str, float], None]
 
 
 class Trainer:
@@ -42,8 +42,8 @@ class Trainer:
         model_dir: The run folder.
         communicator: Other processes.
         profiler: Records some of the steps; by default none.
-        after_evaluation: Is told the monitored metric on validation, and where the run is, once
-            it is known and before it is saved; what it raises ends the run.
+        after_evaluation: Is told where the run is, and the monitored metric on validation by name
+            and value, before they are saved; what it raises ends the run.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Trainer:
             f"{metrics[self._monitor]:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )
         if self._after_evaluation:
-            self._after_evaluation(state, metrics[self._monitor])
+            self._after_evaluation(state, self._monitor, metrics[self._monitor])
         self._save()
 
     def _stops_early(self) -> bool:

@@ -10,7 +10,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trainers.text_table import text_table
-from trainers.tuning.study import EPOCHS, ERROR, RECIPE, best_trial
+from trainers.tuning.study import EPOCHS, ERROR, METRIC, RECIPE, best_trial
 
 _TRIALS_SHOWN = 10
 _FAILURES_SHOWN = 3
@@ -50,19 +50,18 @@ def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value) or "none"
 
 
-def study_table(study: Study, monitor: str, paths: Sequence[str]) -> str:
+def study_table(study: Study, paths: Sequence[str]) -> str:
     """Returns the best trials as a table, the best first.
 
     Args:
         study: The study.
-        monitor: Name of the metric.
         paths: The searched fields; one that the recipe's own trial has outside of the search
             space is a dash there.
     """
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
     done.sort(key=lambda trial: sign * (trial.value or 0.0))
-    rows = [["trial", monitor, "epochs", "seconds", *map(short_name, paths)]]
+    rows = [["trial", "validation", "epochs", "seconds", *map(short_name, paths)]]
     for trial in done[:_TRIALS_SHOWN]:
         is_recipe = " (the recipe)" if RECIPE in trial.user_attrs else ""
         values = [_shown(trial.params[path]) if path in trial.params else "-" for path in paths]
@@ -72,7 +71,7 @@ def study_table(study: Study, monitor: str, paths: Sequence[str]) -> str:
     return text_table(rows)
 
 
-def study_summary(study: Study, monitor: str) -> list[str]:
+def study_summary(study: Study) -> list[str]:
     """Returns lines on how trials ended, what mattered, and the best beside the recipe."""
     trials = study.get_trials(deepcopy=False)
     states = Counter(trial.state.name.lower() for trial in trials)
@@ -88,7 +87,8 @@ def study_summary(study: Study, monitor: str) -> list[str]:
     if best:
         before = f"{recipes[0].value:.4f}" if recipes else "unknown"
         lines.append(
-            f"validation {monitor}: {before} of the recipe, {best.value:.4f} of trial {best.number}"
+            f"validation {best.user_attrs[METRIC]}: {before} of the recipe, {best.value:.4f} of "
+            f"trial {best.number}"
         )
     return lines
 

@@ -13,7 +13,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from trainers.tuning.job import TuningJob
 from trainers.tuning.report import study_summary, study_table
-from trainers.tuning.study import best_trial, create_study, started
+from trainers.tuning.study import METRIC, best_trial, create_study, started
 from trainers.tuning.trial import trial_config
 from trainers.tuning.workers import run_trials
 
@@ -49,20 +49,19 @@ def search(job: TuningJob, workers: int, minutes: float | None) -> str:
 
 def report(job: TuningJob, data: PreparedDataset, study: Study) -> str:
     """Returns the report of a study, and writes its best recipe."""
-    monitor = f"validation {job.config.trainer.monitor}"
-    lines = study_summary(study, job.config.trainer.monitor)
+    lines = study_summary(study)
     missing = job.trials - started(study)
     if missing > 0:
         lines.append(f"{missing} trials are still to be trained: the same command goes on")
     best = best_trial(study)
     if best is None:
         return "\n".join([*lines, "No trial is complete, so there is no best recipe"])
-    table = study_table(study, monitor, [dimension.path for dimension in job.space])
+    table = study_table(study, [dimension.path for dimension in job.space])
     path = job.folder / RECIPE_FILE
     base = job.config.recipe if job.config.recipe in entry(job.config.model_name).recipes else ""
     comment = [
         f"Trial {best.number} of {len(study.get_trials(deepcopy=False))} by trainers.tune on "
-        f"{data.schema.name}: {monitor} {best.value:.4f}",
+        f"{data.schema.name}: validation {best.user_attrs[METRIC]} {best.value:.4f}",
     ]
     registered = recipe(job.config.model_name, base or "default")
     write_text(path, recipe_text(trial_config(job, best), registered, comment))

@@ -17,7 +17,8 @@ from trainers.run_folder import first_difference, is_trained_in
 from trainers.tuning.job import TuningJob
 
 # Notes of trials.
-RECIPE, RETRY_OF, ERROR, EPOCHS = "recipe", "retry_of", "error", "epochs"
+RECIPE, RETRY_OF, ERROR = "recipe", "retry_of", "error"
+EPOCHS, METRIC = "epochs", "metric"
 _SETTINGS = "settings"
 
 _HEARTBEAT_SECONDS = 10

@@ -36,6 +36,7 @@ from trainers.tuning.report import trial_line
 from trainers.tuning.study import (
     EPOCHS,
     ERROR,
+    METRIC,
     RECIPE,
     best_trial,
     load_study,
@@ -142,15 +143,19 @@ def _train(config: RunConfig, data: PreparedDataset, folder: Path, trial: optuna
     if not is_solved:
         check_fits(make_plan(config, data))
 
-    def after_evaluation(state: TrainState, value: float) -> None:
+    def after_evaluation(state: TrainState, monitor: str, value: float) -> None:
         trial.set_user_attr(EPOCHS, state.epoch)
+        trial.set_user_attr(METRIC, monitor)
         if math.isfinite(value):
             trial.report(value, state.epoch)
             if RECIPE not in trial.user_attrs and trial.should_prune():
                 raise optuna.TrialPruned
 
     fitted = fit(config, data, folder, alone, after_evaluation=after_evaluation)
-    value = _validate(fitted, config, data, folder) if is_solved else fitted.state.best_value
+    value = fitted.state.best_value
+    if is_solved:
+        monitor, value = _validate(fitted, config, data, folder)
+        trial.set_user_attr(METRIC, monitor)
     if not math.isfinite(value):
         raise InputError("The monitored metric must be finite", received="none in any epoch")
     return value
@@ -161,7 +166,10 @@ def _is_solved_at_once(config: RunConfig) -> bool:
     return isinstance(model, type) and issubclass(model, ClosedForm)
 
 
-def _validate(fitted: Fitted, config: RunConfig, data: PreparedDataset, folder: Path) -> float:
+def _validate(
+    fitted: Fitted, config: RunConfig, data: PreparedDataset, folder: Path
+) -> tuple[str, float]:
+    """Returns the monitored metric on validation, by name and value."""
     settings = config.evaluation
     evaluator = make_evaluator(
         fitted.model, data, "validation", settings, settings.validation_protocols
@@ -170,7 +178,8 @@ def _validate(fitted: Fitted, config: RunConfig, data: PreparedDataset, folder: 
     reporter = Reporter(folder, total_steps=0, silent=False)
     reporter.evaluation(0, "validation", metrics)
     reporter.close()
-    return metrics[find_monitor(config.trainer.monitor, evaluator.metric_names())]
+    monitor = find_monitor(config.trainer.monitor, evaluator.metric_names())
+    return monitor, metrics[monitor]
 
 
 def _shown(value: object) -> float | str:
