@@ -74,13 +74,13 @@ def make_job() -> TuningJob:
     declared = read_space(Path(_SPACE.value)) if _SPACE.value else entry(_MODEL.value).search
     space = without_fixed(declared, _SET.value)
     check_space(space, config)
-    folder = _required(_STUDY_DIR.value, "--study_dir").resolve()
+    folder = _required(_STUDY_DIR.value, "--study_dir")
     return TuningJob(
         config=config,
         space=space,
         data_dir=_required(_DATA_DIR.value, "--data_dir"),
         folder=folder,
-        storage=_STORAGE.value or f"sqlite:///{folder / 'study.db'}",
+        storage=_STORAGE.value or f"sqlite:///{folder.resolve() / 'study.db'}",
         trials=_TRIALS.value,
         seed=_SEED.value,
     )

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-import shutil
-import sys
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 import tensorflow as tf
-from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from configs.base import RunConfig
 from configs.overrides import apply_overrides, as_text, field_paths
 from configs.registry import entry
-from configs.runs import BEST_FILE, CHECKPOINTS
 from configs.search import Choice, Dimension
 from data.dataset import PreparedDataset
 from data.errors import InputError
@@ -28,65 +24,29 @@ from trainers.evaluation import make_evaluator
 from trainers.fitting import Fitted, fit
 from trainers.planning.plan import check_fits, make_plan
 from trainers.reporting import Reporter
-from trainers.run_folder import open_run_folder, unlock_run_folder
+from trainers.run_folder import open_run_folder
 from trainers.selection import find_monitor
 from trainers.tuning.hparams import write_hparams
 from trainers.tuning.job import TuningJob
-from trainers.tuning.report import trial_line
-from trainers.tuning.study import (
-    EPOCHS,
-    ERROR,
-    METRIC,
-    RECIPE,
-    best_trial,
-    load_study,
-    pruner,
-    retry_interrupted,
-    sampler,
-    started,
-)
+from trainers.tuning.study import EPOCHS, ERROR, METRIC, RECIPE
 from trainers.tuning.turn import Turn
 
 LOG_FILE = "log.txt"
-_MOST_FAILURES_AT_FIRST = 3
 
 
 class TrialError(Exception):
     """A trial found no result; the study goes on."""
 
 
-def next_trial(job: TuningJob) -> None:
-    """Trains the next trial of a study, if one is left to start.
-
-    Raises:
-        InputError: What no other trial can do better.
-        StoppedError: SIGTERM came.
-    """
-    data = job.open_data()
-    turn = Turn(job.folder)
-    try:
-        study = load_study(job, pruner=pruner(job))
-        retry_interrupted(study, job)
-        if started(study) >= job.trials:
-            return
-        study.sampler = sampler(job, len(study.get_trials(deepcopy=False)))
-        study.optimize(
-            _Objective(job, data, turn), n_trials=1, catch=(TrialError,), callbacks=[_tell]
-        )
-    finally:
-        turn.end()
-        unlock_run_folder()
-    turn = Turn(job.folder)
-    try:
-        _keep_best_checkpoint(study, job)
-    finally:
-        turn.end()
-    _check_that_some_trial_works(study)
-
-
 @dataclass(frozen=True)
-class _Objective:
-    """Trains a trial, and returns its monitored metric on validation."""
+class Objective:
+    """Trains a trial, and returns its monitored metric on validation.
+
+    Attributes:
+        job: The tuning.
+        data: The dataset, without its test split.
+        turn: Ended once the trial's folder is open: the next process may then look around.
+    """
 
     job: TuningJob
     data: PreparedDataset
@@ -110,8 +70,8 @@ class _Objective:
             write_hparams(folder, shown)
             with (folder / LOG_FILE).open("a", encoding="utf-8") as log, redirect_stderr(log):
                 return _train(config, self.data, folder, trial)
-        except (InputError, tf.errors.ResourceExhaustedError) as error:
-            trial.set_user_attr(ERROR, str(error).split("\n", 1)[0])
+        except (InputError, MemoryError, tf.errors.ResourceExhaustedError) as error:
+            trial.set_user_attr(ERROR, next(iter(str(error).splitlines()), type(error).__name__))
             raise TrialError from error
 
 
@@ -184,30 +144,3 @@ def _validate(
 
 def _shown(value: object) -> float | str:
     return value if isinstance(value, int | float) else as_text(value)
-
-
-def _tell(study: Study, trial: FrozenTrial) -> None:
-    print(trial_line(study, trial), file=sys.stderr, flush=True)
-
-
-def _keep_best_checkpoint(study: Study, job: TuningJob) -> None:
-    """Deletes the weights of all finished trials on this disk but the best."""
-    best, folders = best_trial(study), job.trial_folders()
-    for trial in study.get_trials(deepcopy=False):
-        is_best = best is not None and trial.number == best.number
-        if trial.state.is_finished() and trial.number in folders and not is_best:
-            folder = folders[trial.number]
-            (folder / BEST_FILE).unlink(missing_ok=True)
-            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-
-
-def _check_that_some_trial_works(study: Study) -> None:
-    trials = study.get_trials(deepcopy=False)
-    failures = [t.user_attrs[ERROR] for t in trials if ERROR in t.user_attrs]
-    good = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    if not good and len(failures) >= _MOST_FAILURES_AT_FIRST:
-        raise InputError(
-            "Some trial must find a result",
-            received=f"{len(failures)} that all failed, the last one so: {failures[-1]}",
-            where=f"study '{study.study_name}'",
-        )

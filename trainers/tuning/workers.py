@@ -6,29 +6,24 @@ run, and one that the system kills takes no other trial with it.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
+import pickle
+import subprocess
 import sys
-import threading
 import time
-from multiprocessing import connection
-from multiprocessing.context import SpawnProcess
 
-from absl import logging
 from optuna.study import Study
 
 from data.errors import InputError
 from trainers.agreement import StoppedError
-from trainers.allocator import keep_freed_memory
 from trainers.signals import on_sigterm
 from trainers.tuning.job import TuningJob
 from trainers.tuning.study import started
-from trainers.tuning.trial import next_trial
+from trainers.tuning.worker import EXIT_BAD_INPUT
 
-EXIT_BAD_INPUT = 2
-EXIT_SIGTERM = 143
+LOG_FILE = "workers.log"  # what TensorFlow, or a process that dies, writes to stderr
 _MOST_DEATHS = 3  # one after the other
+_SECONDS_BETWEEN_LOOKS = 0.2
 _THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
 
 
@@ -45,15 +40,11 @@ def run_trials(job: TuningJob, study: Study, workers: int, minutes: float | None
         InputError: The trials cannot be trained.
         StoppedError: SIGTERM came.
     """
-    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
-    share = max(1, len(os.sched_getaffinity(0)) // workers)
-    if workers > 1:
-        for name in _THREAD_VARIABLES:
-            os.environ.setdefault(name, str(share))
-    with on_sigterm(_stop), _Crew(job) as crew:
+    deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+    with on_sigterm(_stop), _Crew(job, workers) as crew:
         while True:
             left = job.trials - started(study) if time.monotonic() < deadline else 0
-            crew.grow(min(workers, left + crew.size))
+            crew.grow(left)
             if not crew.size:
                 return
             crew.wait()
@@ -66,10 +57,10 @@ def _stop() -> None:
 class _Crew:
     """The processes at work; they are stopped when the block ends."""
 
-    def __init__(self, job: TuningJob) -> None:
+    def __init__(self, job: TuningJob, most: int) -> None:
         self._job = job
-        self._context = multiprocessing.get_context("spawn")
-        self._processes: list[SpawnProcess] = []
+        self._most = most
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._deaths = 0
 
     def __enter__(self) -> _Crew:
@@ -79,31 +70,47 @@ class _Crew:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
-            process.join()
+            process.wait()
 
     @property
     def size(self) -> int:
         """Processes at work."""
         return len(self._processes)
 
-    def grow(self, size: int) -> None:
-        """Starts processes until there are so many."""
-        while self.size < size:
-            process = self._context.Process(target=_work, args=(self._job,))
-            process.start()
-            self._processes.append(process)
+    def grow(self, trials: int) -> None:
+        """Starts processes for so many trials, as far as there may be more of them."""
+        for _ in range(min(trials, self._most - self.size)):
+            self._processes.append(self._start())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        share = max(1, len(os.sched_getaffinity(0)) // self._most)
+        threads = {name: str(share) for name in _THREAD_VARIABLES} if self._most > 1 else {}
+        with (self._job.folder / LOG_FILE).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "trainers.tuning.worker"],
+                stdin=subprocess.PIPE,
+                stdout=sys.stderr,
+                stderr=log,
+                env={**threads, **os.environ},
+            )
+        assert process.stdin is not None
+        process.stdin.write(pickle.dumps(self._job))
+        process.stdin.flush()  # and left open: its end is the sign that this process is gone
+        return process
 
     def wait(self) -> None:
         """Waits until a process has ended, and takes note of how.
 
         Raises:
-            InputError: It found what no trial can do better, or several have died in a row.
+            InputError: Several have died in a row.
         """
-        connection.wait([process.sentinel for process in self._processes])
-        for process in [p for p in self._processes if p.exitcode is not None]:
-            process.join()
+        while all(process.poll() is None for process in self._processes):
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        for process in [p for p in self._processes if p.returncode is not None]:
             self._processes.remove(process)
-            self._take_note(process.exitcode or 0)
+            if process.stdin:
+                process.stdin.close()
+            self._take_note(process.returncode)
 
     def _take_note(self, code: int) -> None:
         if code == EXIT_BAD_INPUT:
@@ -111,33 +118,13 @@ class _Crew:
         self._deaths = self._deaths + 1 if code else 0
         if not code:
             return
-        how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        print(f"A trial was {how}; it is tried once more", file=sys.stderr)
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        log = self._job.folder / LOG_FILE
+        print(f"The process of a trial {how}, see {log}; it is tried once more", file=sys.stderr)
         if self._deaths >= _MOST_DEATHS:
             raise InputError(
-                "A trial's process must live to its end",
-                received=f"{self._deaths} in a row that did not, the last one {how}",
-                where=self._job.folder,
+                "The process of a trial must live to its end",
+                received=f"{self._deaths} in a row that did not; the last one {how}",
+                where=log,
                 action="Free memory, or search smaller models; the same command goes on",
             )
-
-
-def _work(job: TuningJob) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    keep_freed_memory()
-    logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
-    try:
-        next_trial(job)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except StoppedError:
-        sys.exit(EXIT_SIGTERM)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
