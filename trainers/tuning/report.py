@@ -10,7 +10,15 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trainers.text_table import text_table
-from trainers.tuning.study import EPOCHS, ERROR, METRIC, RECIPE, best_trial
+from trainers.tuning.study import (
+    EPOCHS,
+    ERROR,
+    METRIC,
+    RECIPE,
+    best_trial,
+    experimental,
+    is_interrupted,
+)
 
 _TRIALS_SHOWN = 10
 _FAILURES_SHOWN = 3
@@ -74,8 +82,8 @@ def study_table(study: Study, paths: Sequence[str]) -> str:
 def study_summary(study: Study) -> list[str]:
     """Returns lines on how trials ended, what mattered, and the best beside the recipe."""
     trials = study.get_trials(deepcopy=False)
-    states = Counter(trial.state.name.lower() for trial in trials)
-    lines = [f"{len(trials)} trials: " + ", ".join(f"{n} {state}" for state, n in states.items())]
+    ends = Counter(_end(trial) for trial in trials)
+    lines = [f"{len(trials)} trials: " + ", ".join(f"{n} {end}" for end, n in ends.items())]
     errors = Counter(trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs)
     lines += [f"failed {n} x: {text}" for text, n in errors.most_common(_FAILURES_SHOWN)]
     found = importances(study)
@@ -93,6 +101,12 @@ def study_summary(study: Study) -> list[str]:
     return lines
 
 
+def _end(trial: FrozenTrial) -> str:
+    if is_interrupted(trial):
+        return "interrupted"
+    return "failed" if trial.state == TrialState.FAIL else trial.state.name.lower()
+
+
 def importances(study: Study) -> dict[str, float]:
     """Returns each field's share in the good results (PED-ANOVA, Watanabe et al. 2023).
 
@@ -101,5 +115,6 @@ def importances(study: Study) -> dict[str, float]:
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(done) < _FEWEST_TO_COMPARE or len({trial.value for trial in done}) < 2:
         return {}
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+    with experimental():
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        return optuna.importance.get_param_importances(study, evaluator=evaluator)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -27,8 +29,13 @@ _SQLITE_WAIT_SECONDS = 60
 _STARTUP_TRIALS = 5  # never pruned, as there is little to compare with
 _UNPRUNED_SHARE = 10  # nor is any trial in the first tenth of its epochs
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=ExperimentalWarning)
+
+@contextmanager
+def experimental() -> Iterator[None]:
+    """Lets parts of Optuna be used that it may still change; `setup.py` bounds its version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def create_study(job: TuningJob, data: PreparedDataset) -> Study:
@@ -69,13 +76,15 @@ def load_study(job: TuningJob, **settings: Any) -> Study:
 def _storage(url: str) -> optuna.storages.RDBStorage:
     is_sqlite = url.startswith("sqlite")
     options = {"connect_args": {"timeout": _SQLITE_WAIT_SECONDS}} if is_sqlite else {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # each trial is told of in a line
     try:
-        return optuna.storages.RDBStorage(
-            url,
-            engine_kwargs=options,
-            heartbeat_interval=_HEARTBEAT_SECONDS,
-            grace_period=_DEAD_AFTER_SECONDS,
-        )
+        with experimental():
+            return optuna.storages.RDBStorage(
+                url,
+                engine_kwargs=options,
+                heartbeat_interval=_HEARTBEAT_SECONDS,
+                grace_period=_DEAD_AFTER_SECONDS,
+            )
     except Exception as error:  # SQLAlchemy's and each driver's own
         lines = str(error).splitlines() or [""]
         raise InputError(
@@ -92,7 +101,10 @@ def sampler(job: TuningJob, trials: int) -> optuna.samplers.BaseSampler:
     A process that starts anew must not draw what another has drawn.
     """
     seed = (job.seed * 1_000_003 + trials) % 2**32
-    return optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+    with experimental():
+        return optuna.samplers.TPESampler(
+            multivariate=True, group=True, constant_liar=True, seed=seed
+        )
 
 
 def pruner(job: TuningJob) -> optuna.pruners.BasePruner:
@@ -123,7 +135,8 @@ def retry_interrupted(study: Study, job: TuningJob) -> None:
     Of trials on this disk the lock on their folder tells; of others Optuna's heartbeat, after
     two minutes.
     """
-    optuna.storages.fail_stale_trials(study)
+    with experimental():
+        optuna.storages.fail_stale_trials(study)
     folders = job.trial_folders()
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if trial.number in folders and not is_trained_in(folders[trial.number]):

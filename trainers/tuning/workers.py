@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from optuna.study import Study
 
@@ -94,8 +95,9 @@ class _Crew:
                 env={**threads, **os.environ},
             )
         assert process.stdin is not None
-        process.stdin.write(pickle.dumps(self._job))
-        process.stdin.flush()  # and left open: its end is the sign that this process is gone
+        with suppress(BrokenPipeError):  # of a process that has died already, as `wait` finds
+            process.stdin.write(pickle.dumps(self._job))
+            process.stdin.flush()  # and left open: its end tells that this process is gone
         return process
 
     def wait(self) -> None:
