@@ -109,8 +109,8 @@ def sampler(job: TuningJob, trials: int) -> optuna.samplers.BaseSampler:
 
 def pruner(job: TuningJob) -> optuna.pruners.BasePruner:
     """Returns what ends trials below the median of the others at the same epoch."""
-    unpruned = max(1, job.config.trainer.epochs // _UNPRUNED_SHARE)
-    return optuna.pruners.MedianPruner(_STARTUP_TRIALS, n_warmup_steps=unpruned)
+    first_pruned = job.config.trainer.epochs // _UNPRUNED_SHARE + 1
+    return optuna.pruners.MedianPruner(_STARTUP_TRIALS, n_warmup_steps=first_pruned)
 
 
 def is_interrupted(trial: FrozenTrial) -> bool:
