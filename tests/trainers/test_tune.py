@@ -28,6 +28,7 @@ from trainers.tuning.next_trial import next_trial
 from trainers.tuning.report import importances, study_table
 from trainers.tuning.search import report
 from trainers.tuning.study import create_study, retry_interrupted, sampler, started
+from trainers.tuning.workers import Crew
 
 USELESS, GOOD = 1e-9, 0.005
 RATES = Choice("trainer.learning_rate", (USELESS, GOOD))
@@ -47,23 +48,21 @@ def data(synthetic_data: PreparedDataset, tmp_path_factory: pytest.TempPathFacto
     """Returns a dataset whose test split cannot be read."""
     folder = tmp_path_factory.mktemp("tuned") / "data"
     shutil.copytree(synthetic_data.folder, folder)
-    spoilt = [
-        Path(path) for view in ("rows", "histories") for path in synthetic_data.paths(view, "test")
-    ]
-    for path in spoilt:
-        copy = folder / path.relative_to(synthetic_data.folder)
-        copy.write_bytes(b"\0" * path.stat().st_size)
+    for view in ("rows", "histories"):
+        for path in map(Path, synthetic_data.paths(view, "test")):
+            spoilt = folder / path.relative_to(synthetic_data.folder)
+            spoilt.write_bytes(b"\0" * path.stat().st_size)
     return folder
 
 
 @pytest.fixture
 def make_job(data: Path, tmp_path: Path) -> Callable[..., TuningJob]:
-    """Returns a function that makes a tuning of two epochs of the tiny NCF."""
+    """Returns a function that makes a tuning, by default of matrix factorisation in two epochs."""
 
     def make(*changes: str, model: str = "ncf", space: Any = (RATES,), **more: Any) -> TuningJob:
         config = recipe(model, "tiny")
         if model == "ncf":
-            config = apply_overrides(config, ["trainer.epochs=2", "trainer.patience=0"])
+            config = apply_overrides(config, ["model.variant=mf", "trainer.epochs=2"])
         return TuningJob(
             **{
                 "config": apply_overrides(config, changes),
@@ -92,7 +91,7 @@ def test_the_rate_that_learns_is_found_without_reading_test(
     study = open_study(job)
     for _ in range(job.trials + 1):  # once more than there are trials
         next_trial(job)
-    values = {t.params[RATES.path]: t.value for t in study.get_trials()}
+    values = {t.params[RATES.path]: t.value or 0.0 for t in study.get_trials()}
     assert len(study.get_trials()) == job.trials
     assert study.trials[0].params == {RATES.path: str(USELESS)}  # the recipe itself
     assert study.best_params == {RATES.path: str(GOOD)}
@@ -243,19 +242,31 @@ def test_a_storage_that_cannot_be_reached_is_refused(
         open_study(make_job(storage=storage))
 
 
+def test_processes_that_die_one_after_the_other_end_the_tuning(
+    make_job: Callable[..., TuningJob], capsys: pytest.CaptureFixture[str]
+) -> None:
+    crew = Crew(make_job(), 2)
+    crew.take_note(-9)
+    assert "was killed by signal 9" in capsys.readouterr().err
+    crew.take_note(0)
+    crew.take_note(-9)
+    crew.take_note(1)
+    with pytest.raises(InputError, match="3 in a row that did not; the last one was killed by"):
+        crew.take_note(-11)
+
+
 def test_proposals_are_repeatable_and_new_in_each_process(
     make_job: Callable[..., TuningJob],
 ) -> None:
     space = (LogUniform("trainer.learning_rate", 1e-4, 1e-1),)
     job = make_job(space=space)
     study = open_study(job)
-    distributions = {RATES.path: optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)}
 
     def proposed(count: int, seed: int = 1) -> float:
         study.sampler = sampler(replace(job, seed=seed), count)
-        return float(study.ask(distributions).params[RATES.path])
+        return study.ask().suggest_float(RATES.path, 1e-4, 1e-1, log=True)
 
-    study.ask(distributions)  # the recipe's own
+    study.ask()  # the recipe's own
     first = proposed(1)
     assert first == proposed(1)
     assert len({first, proposed(2), proposed(1, seed=2)}) == 3

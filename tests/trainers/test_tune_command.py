@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +22,7 @@ def command(data: PreparedDataset, study_dir: Path, *more: str) -> list[str]:
         sys.executable,
         *("-m", "trainers.tune", "--model=ncf", "--recipe=tiny"),
         *(f"--data_dir={data.folder}", f"--study_dir={study_dir}"),
-        *("--set=trainer.epochs=12", "--set=trainer.batch_size=256", *more),
+        *("--set=trainer.epochs=4", "--set=model.variant=mf", *more),
     ]
 
 
@@ -39,26 +37,16 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def is_training(folder: Path) -> bool:
-    log = folder / "log.txt"
-    return log.exists() and "epoch 1/12  validation" in log.read_text()
-
-
 def test_a_killed_study_goes_on_with_the_same_command(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
     folder = tmp_path / "study"
     arguments = command(synthetic_data, folder, "--trials=2", "--workers=2")
-    with subprocess.Popen(arguments, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
-        until(lambda: all(is_training(folder / "trials" / f"000{n}") for n in (0, 1)))
-        workers = children(process.pid)
-        assert len(workers) == 2
-        os.kill(workers[1], signal.SIGKILL)
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        assert any("was killed by signal 9" in line for line in lines)
+    with subprocess.Popen(arguments, cwd=REPOSITORY) as process:
+        until(lambda: len(list(folder.glob("trials/*/log.txt"))) == 2)
         workers = children(process.pid)
         process.kill()
+    assert len(workers) == 2
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
     done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)

@@ -42,7 +42,7 @@ def run_trials(job: TuningJob, study: Study, workers: int, minutes: float | None
         StoppedError: SIGTERM came.
     """
     deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
-    with on_sigterm(_stop), _Crew(job, workers) as crew:
+    with on_sigterm(_stop), Crew(job, workers) as crew:
         while True:
             left = job.trials - started(study) if time.monotonic() < deadline else 0
             crew.grow(left)
@@ -55,8 +55,13 @@ def _stop() -> None:
     raise StoppedError
 
 
-class _Crew:
-    """The processes at work; they are stopped when the block ends."""
+class Crew:
+    """The processes at work; they are stopped when the block ends.
+
+    Args:
+        job: The tuning.
+        most: Most processes at a time.
+    """
 
     def __init__(self, job: TuningJob, most: int) -> None:
         self._job = job
@@ -64,7 +69,7 @@ class _Crew:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._deaths = 0
 
-    def __enter__(self) -> _Crew:
+    def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -104,7 +109,7 @@ class _Crew:
         """Waits until a process has ended, and takes note of how.
 
         Raises:
-            InputError: Several have died in a row.
+            InputError, SystemExit: As `take_note`.
         """
         while all(process.poll() is None for process in self._processes):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -112,11 +117,17 @@ class _Crew:
             self._processes.remove(process)
             if process.stdin:
                 process.stdin.close()
-            self._take_note(process.returncode)
+            self.take_note(process.returncode)
 
-    def _take_note(self, code: int) -> None:
+    def take_note(self, code: int) -> None:
+        """Tells of a process that ended with the given exit code, as `Popen` gives it.
+
+        Raises:
+            InputError: Several have died in a row.
+            SystemExit: It found what no trial can do better, and has said so.
+        """
         if code == EXIT_BAD_INPUT:
-            sys.exit(EXIT_BAD_INPUT)  # the process has said why
+            sys.exit(EXIT_BAD_INPUT)
         self._deaths = self._deaths + 1 if code else 0
         if not code:
             return
