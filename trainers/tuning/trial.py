@@ -108,7 +108,10 @@ def _train(config: RunConfig, data: PreparedDataset, folder: Path, trial: optuna
         trial.set_user_attr(METRIC, monitor)
         if math.isfinite(value):
             trial.report(value, state.epoch)
-            if RECIPE not in trial.user_attrs and trial.should_prune():
+            may_be_cut_short = (
+                state.epoch < config.trainer.epochs and RECIPE not in trial.user_attrs
+            )
+            if may_be_cut_short and trial.should_prune():
                 raise optuna.TrialPruned
 
     fitted = fit(config, data, folder, alone, after_evaluation=after_evaluation)
