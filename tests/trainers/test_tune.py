@@ -270,3 +270,25 @@ def test_proposals_are_repeatable_and_new_in_each_process(
     first = proposed(1)
     assert first == proposed(1)
     assert len({first, proposed(2), proposed(1, seed=2)}) == 3
+
+
+def test_machines_that_share_a_database_share_the_trials(
+    make_job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    here = make_job(model="item_knn", space=(LogUniform("model.shrinkage", 1.0, 100.0),))
+    there = replace(here, folder=tmp_path / "other_disk" / "study")
+    there.folder.mkdir(parents=True)
+    study = open_study(here)
+    study.ask()  # one that runs on a third machine
+    for job in (here, there, here):
+        next_trial(job)
+    assert [trial.state for trial in study.get_trials()] == [
+        TrialState.RUNNING,
+        TrialState.COMPLETE,
+        TrialState.COMPLETE,
+    ]
+    assert [path.name for path in here.trial_folders().values()] == ["0001"]
+    assert [path.name for path in there.trial_folders().values()] == ["0002"]
+    elsewhere = replace(make_job(model="item_knn"), space=(RATES,), folder=there.folder)
+    with pytest.raises(InputError, match="A study goes on with the settings"):
+        open_study(elsewhere)
