@@ -127,7 +127,7 @@ def hparams_of(folder: Path) -> dict[str, float]:
 def test_a_trial_below_the_median_ends_early(make_job: Callable[..., TuningJob]) -> None:
     job = make_job("trainer.epochs=3", trials=7)
     study = open_study(job)
-    next_trial(job)  # the recipe, which is never pruned
+    study.tell(study.ask(), 0.9)  # the recipe, which is never pruned
     for _ in range(5):
         study.add_trial(
             optuna.trial.create_trial(
@@ -154,11 +154,12 @@ def test_a_trial_that_diverges_or_does_not_fit_is_told_of(
     study = open_study(job)
     next_trial(job)
     assert "must stay finite" in study.get_trials()[0].user_attrs["error"]
+    other = optuna.trial.create_trial(state=TrialState.FAIL, user_attrs={"error": "another"})
+    study.add_trial(other)
     monkeypatch.setattr(plan, "available_bytes", lambda: 2**20)
-    next_trial(job)
-    assert "A run must fit into memory" in study.get_trials()[1].user_attrs["error"]
     with pytest.raises(InputError, match=r"Some trial must find a result.*3 that all failed"):
         next_trial(job)
+    assert "A run must fit into memory" in study.get_trials()[2].user_attrs["error"]
     text = report(job, job.open_data(), study)
     assert "3 trials: 3 failed" in text
     assert "there is no best recipe" in text

@@ -35,24 +35,20 @@ def next_trial(job: TuningJob) -> None:
         StoppedError: SIGTERM came.
     """
     data = job.open_data()
-    turn = Turn(job.folder)
+    study = load_study(job)
     try:
-        study = load_study(job, pruner=pruner(job))
-        retry_interrupted(study, job)
-        if started(study) >= job.trials:
-            return
-        study.sampler = sampler(job, len(study.get_trials(deepcopy=False)))
-        study.optimize(
-            Objective(job, data, turn), n_trials=1, catch=(TrialError,), callbacks=[_tell]
-        )
+        with Turn(job.folder) as turn:
+            retry_interrupted(study, job)
+            if started(study) >= job.trials:
+                return
+            study.sampler = sampler(job, len(study.get_trials(deepcopy=False)))
+            study.pruner = pruner(job)
+            objective = Objective(job, data, turn)
+            study.optimize(objective, n_trials=1, catch=(TrialError,), callbacks=[_tell])
     finally:
-        turn.end()
-        unlock_run_folder()
-    turn = Turn(job.folder)
-    try:
+        unlock_run_folder()  # once the study knows how the trial has ended
+    with Turn(job.folder):
         _keep_best_checkpoint(study, job)
-    finally:
-        turn.end()
     _check_that_some_trial_works(study)
 
 

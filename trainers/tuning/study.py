@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -68,9 +67,9 @@ def create_study(job: TuningJob, data: PreparedDataset) -> Study:
     return study
 
 
-def load_study(job: TuningJob, **settings: Any) -> Study:
-    """Opens a study that exists, with the sampler and pruner given."""
-    return optuna.load_study(study_name=job.study_name, storage=_storage(job.storage), **settings)
+def load_study(job: TuningJob) -> Study:
+    """Opens a study that exists."""
+    return optuna.load_study(study_name=job.study_name, storage=_storage(job.storage))
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:
@@ -131,6 +130,8 @@ def started(study: Study) -> int:
 
 def retry_interrupted(study: Study, job: TuningJob) -> None:
     """Fails trials whose process has died, and queues each interrupted trial once more.
+
+    To be called in one's `Turn`: a trial may be known to the study before its folder is locked.
 
     Of trials on this disk the lock on their folder tells; of others Optuna's heartbeat, after
     two minutes.

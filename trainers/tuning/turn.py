@@ -1,4 +1,4 @@
-"""One process at a time decides whether there is a trial left to start, and starts it."""
+"""One process at a time looks at which trials are alive, and starts one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class Turn:
     def __init__(self, folder: Path) -> None:
         self._descriptor: int | None = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
 
     def end(self) -> None:
         """Lets the next one go on; does nothing the second time."""

@@ -19,7 +19,8 @@ from data.errors import InputError
 from trainers.agreement import StoppedError
 from trainers.signals import on_sigterm
 from trainers.tuning.job import TuningJob
-from trainers.tuning.study import started
+from trainers.tuning.study import retry_interrupted, started
+from trainers.tuning.turn import Turn
 from trainers.tuning.worker import EXIT_BAD_INPUT
 
 LOG_FILE = "workers.log"  # what TensorFlow, or a process that dies, writes to stderr
@@ -44,8 +45,11 @@ def run_trials(job: TuningJob, study: Study, workers: int, minutes: float | None
     deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     with on_sigterm(_stop), Crew(job, workers) as crew:
         while True:
-            left = job.trials - started(study) if time.monotonic() < deadline else 0
-            crew.grow(left)
+            if time.monotonic() < deadline:
+                with Turn(job.folder):
+                    retry_interrupted(study, job)
+                    left = job.trials - started(study)
+                crew.grow(left)
             if not crew.size:
                 return
             crew.wait()
