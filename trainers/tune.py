@@ -2,8 +2,8 @@
 
   python -m trainers.tune --model=ncf --data_dir=DATA --study_dir=STUDY --trials=20
   python -m trainers.tune --model=ncf --data_dir=DATA --study_dir=STUDY --trials=40 --workers=2
-  python -m trainers.tune --model=vae_cf --recipe=ml_1m --data_dir=DATA --study_dir=STUDY \
-      --set=trainer.epochs=50 --set=model.latent=200 --space=space.yaml --timeout_minutes=120
+  python -m trainers.tune --model=vae_cf --data_dir=DATA --study_dir=STUDY --set=trainer.epochs=50
+  python -m trainers.tune --model=ncf --recipe=ml_1m_ranking ... --space=space.yaml
   python -m trainers.tune ... --storage=postgresql://tuner@db/studies   (on several machines)
 
 The first trial is the recipe itself. Those that fall behind the median of the others at the same

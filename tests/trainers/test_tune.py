@@ -212,7 +212,7 @@ def test_the_least_logloss_is_the_best(make_job: Callable[..., TuningJob]) -> No
             params={RATES.path: str(GOOD)}, distributions=DISTRIBUTIONS, value=value
         )
         study.add_trial(trial)
-    rows = study_table(study, [RATES.path]).splitlines()[1:]
+    rows = study_table(study, job.recipe_values()).splitlines()[1:]
     assert [row.split()[1] for row in rows] == ["0.3000", "0.4000", "0.5000"]
 
 

@@ -84,9 +84,14 @@ class TuningJob:
         space = {entry.pop("path"): entry for entry in space_to_json(self.space)}
         return {**config, "search": space, "data": schema_sha256(data)}
 
-    def recipe_params(self) -> dict[str, float | str]:
-        """Returns the recipe's own values of the searched fields, where a search may find them."""
+    def recipe_values(self) -> dict[str, Any]:
+        """Returns the recipe's own values of the searched fields, by path."""
         values = field_paths(self.config)
+        return {dimension.path: values[dimension.path] for dimension in self.space}
+
+    def recipe_params(self) -> dict[str, float | str]:
+        """Returns those that a search may find, as a sampler proposes them."""
+        values = self.recipe_values()
         return {
             dimension.path: dimension.proposed(values[dimension.path])
             for dimension in self.space

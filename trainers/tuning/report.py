@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from configs.overrides import as_text
 from trainers.text_table import text_table
 from trainers.tuning.study import (
     EPOCHS,
@@ -16,13 +18,12 @@ from trainers.tuning.study import (
     METRIC,
     RECIPE,
     best_trial,
-    experimental,
     is_interrupted,
 )
 
 _TRIALS_SHOWN = 10
 _FAILURES_SHOWN = 3
-_FEWEST_TO_COMPARE = 4
+_FEWEST_TO_COMPARE = 5
 
 
 def short_name(path: str) -> str:
@@ -32,18 +33,19 @@ def short_name(path: str) -> str:
 
 def trial_line(study: Study, trial: FrozenTrial) -> str:
     """Returns one line on a trial that has just ended."""
-    epochs = trial.user_attrs.get(EPOCHS, 0)
+    epochs = trial.user_attrs.get(EPOCHS)
+    length = f"{epochs} epochs, " * (epochs is not None) + f"{_seconds(trial)} s"
     if trial.state == TrialState.COMPLETE:
-        found = f"validation {trial.value:.4f}, {epochs} epochs"
+        found = f"validation {trial.value:.4f}"
     elif trial.state == TrialState.PRUNED:
-        found = f"pruned at {_last_value(trial):.4f} after {epochs} epochs"
+        found = f"pruned at {_last_value(trial):.4f}"
     else:
         found = f"failed: {trial.user_attrs.get(ERROR, 'interrupted')}"
     best = best_trial(study)
     so_far = f"  best {best.value:.4f}, trial {best.number}" if best else ""
     values = " ".join(f"{short_name(k)}={_shown(v)}" for k, v in trial.params.items())
     what = "the recipe" if RECIPE in trial.user_attrs else values
-    return f"trial {trial.number}  {found}, {_seconds(trial)} s{so_far}  ({what})"
+    return f"trial {trial.number}  {found}, {length}{so_far}  ({what})"
 
 
 def _last_value(trial: FrozenTrial) -> float:
@@ -55,24 +57,24 @@ def _seconds(trial: FrozenTrial) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else as_text(value) or "none"
 
 
-def study_table(study: Study, paths: Sequence[str]) -> str:
+def study_table(study: Study, recipe: Mapping[str, object]) -> str:
     """Returns the best trials as a table, the best first.
 
     Args:
         study: The study.
-        paths: The searched fields; one that the recipe's own trial has outside of the search
-            space is a dash there.
+        recipe: The searched fields by path, with the recipe's own values.
     """
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
     done.sort(key=lambda trial: sign * (trial.value or 0.0))
-    rows = [["trial", "validation", "epochs", "seconds", *map(short_name, paths)]]
+    rows = [["trial", "validation", "epochs", "seconds", *map(short_name, recipe)]]
     for trial in done[:_TRIALS_SHOWN]:
         is_recipe = " (the recipe)" if RECIPE in trial.user_attrs else ""
-        values = [_shown(trial.params[path]) if path in trial.params else "-" for path in paths]
+        found = recipe if is_recipe else trial.params
+        values = [_shown(found[path]) for path in recipe]
         epochs = str(trial.user_attrs.get(EPOCHS, "-"))
         name, value = f"{trial.number}{is_recipe}", f"{trial.value:.4f}"
         rows.append([name, value, epochs, _seconds(trial), *values])
@@ -115,6 +117,7 @@ def importances(study: Study) -> dict[str, float]:
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(done) < _FEWEST_TO_COMPARE or len({trial.value for trial in done}) < 2:
         return {}
-    with experimental():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that few trials tell less, as the page on tuning says
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return optuna.importance.get_param_importances(study, evaluator=evaluator)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from configs.recipe_file import recipe_text
 from configs.registry import entry, recipe
@@ -56,20 +58,25 @@ def report(job: TuningJob, data: PreparedDataset, study: Study) -> str:
     best = best_trial(study)
     if best is None:
         return "\n".join([*lines, "No trial is complete, so there is no best recipe"])
-    table = study_table(study, [dimension.path for dimension in job.space])
-    path = job.folder / RECIPE_FILE
-    base = job.config.recipe if job.config.recipe in entry(job.config.model_name).recipes else ""
-    comment = [
-        f"Trial {best.number} of {len(study.get_trials(deepcopy=False))} by trainers.tune on "
-        f"{data.schema.name}: validation {best.user_attrs[METRIC]} {best.value:.4f}",
-    ]
-    registered = recipe(job.config.model_name, base or "default")
-    write_text(path, recipe_text(trial_config(job, best), registered, comment))
+    path = _write_recipe(job, data, study, best)
     command = [
         f"--model={job.config.model_name}",
         f"--recipe={path}",
         f"--data_dir={job.data_dir}",
         f"--model_dir={job.folder / 'best'}",
     ]
-    train = f"python -m trainers.run {shlex.join(command)}"
-    return "\n".join([table, *lines, f"Train it, and read test once:\n{train}"])
+    train = f"Train it, and read test once:\npython -m trainers.run {shlex.join(command)}"
+    return "\n".join([study_table(study, job.recipe_values()), *lines, train])
+
+
+def _write_recipe(job: TuningJob, data: PreparedDataset, study: Study, best: FrozenTrial) -> Path:
+    name = job.config.recipe  # of a file where that is what was tuned
+    known = entry(job.config.model_name).recipes
+    base = recipe(job.config.model_name, name if name in known else "default")
+    comment = (
+        f"Trial {best.number} of {len(study.get_trials(deepcopy=False))} by trainers.tune on "
+        f"{data.schema.name}: validation {best.user_attrs[METRIC]} {best.value:.4f}"
+    )
+    path = job.folder / RECIPE_FILE
+    write_text(path, recipe_text(trial_config(job, best), base, [comment]))
+    return path
