@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -128,12 +127,8 @@ def _resolved(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:
             "schema_sha256": schema_sha256(data),
         },
         "versions": {name: version(name) for name in _PACKAGES},
-        "command": _without_passwords(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
-
-
-def _without_passwords(command: str) -> str:
-    return re.sub(r"(://[^:/@\s]*):[^@\s]+@", r"\1:***@", command)
 
 
 def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:
