@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from configs.base import EvaluationConfig, RunConfig
+from configs.search import LogInteger, LogUniform
 from models.ease import EASEConfig
 from models.item_knn import ItemKNNConfig
 from models.popularity import PopularityConfig
@@ -48,3 +49,9 @@ POPULARITY_RECIPES: dict[str, Callable[[], RunConfig]] = {
     "default": popularity,
     "tiny": popularity_tiny,
 }
+
+EASE_SEARCH = (LogUniform("model.l2", 1.0, 10_000.0),)
+ITEM_KNN_SEARCH = (
+    LogInteger("model.neighbours", 5, 1000),
+    LogUniform("model.shrinkage", 0.1, 1000.0),
+)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from configs.base import EvaluationConfig, RunConfig, TrainerConfig
+from configs.search import Choice, Integer, LogUniform, Uniform
 from models.bert4rec_config import BERT4RecConfig
 
 
@@ -100,3 +101,15 @@ def ml_1m_fast() -> RunConfig:
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe for recipe in (default, tiny, ml_1m, ml_1m_fast)
 }
+
+SEARCH = (
+    LogUniform("trainer.learning_rate", 0.0003, 0.01),
+    Choice("trainer.batch_size", (64, 128, 256)),
+    Choice("model.variant", ("bert", "sasrec")),
+    Choice("model.dim", (32, 64, 128)),
+    Integer("model.layers", 1, 3),
+    Choice("model.max_length", (20, 50, 100)),
+    Choice("model.crop", ("last", "random")),
+    Uniform("model.dropout", 0.0, 0.5),
+    Uniform("model.mask_share", 0.1, 0.6),
+)

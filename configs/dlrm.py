@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from configs.base import EvaluationConfig, RunConfig, TrainerConfig
+from configs.search import Choice, Integer, LogUniform, Uniform
 from models.dlrm_config import DLRMConfig
 
 
@@ -97,3 +98,15 @@ def ml_1m_ranking() -> RunConfig:
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe for recipe in (default, tiny, criteo, ml_1m, ml_1m_ranking)
 }
+
+SEARCH = (
+    LogUniform("trainer.learning_rate", 0.0003, 0.01),
+    LogUniform("trainer.table_learning_rate", 0.001, 0.05),
+    Choice("trainer.batch_size", (512, 2048, 4096)),
+    Choice("model.interaction", ("dot", "cross")),
+    Choice("model.dim", (8, 16, 32, 64)),
+    Choice("model.top", ((64, 32), (128, 64), (256, 128))),
+    Integer("model.cross_layers", 1, 4),
+    LogUniform("model.l2", 0.0001, 0.03),
+    Uniform("model.dropout", 0.0, 0.5),
+)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from configs.base import EvaluationConfig, RunConfig, TrainerConfig
+from configs.search import Choice, Integer, LogUniform, Uniform
 from models.ncf_config import NCFConfig
 
 
@@ -201,3 +202,14 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         ml_1m_mf,
     )
 }
+
+SEARCH = (
+    LogUniform("trainer.learning_rate", 0.0005, 0.02),
+    Choice("trainer.batch_size", (1024, 4096, 16384)),
+    Choice("model.gmf_dim", (16, 32, 64, 128)),
+    Choice("model.hidden", ((64, 32), (128, 64, 32), (256, 128, 64))),
+    Integer("model.negatives", 1, 8),
+    LogUniform("model.gmf_l2", 0.0001, 0.03),
+    LogUniform("model.mlp_l2", 0.0001, 0.03),
+    Uniform("model.dropout", 0.0, 0.5),
+)

@@ -106,5 +106,14 @@ def parse(text: str, hint: Any, where: str) -> Any:
     return text
 
 
+def as_text(value: Any) -> str:
+    """Returns the text that `parse` reads as the value of a field."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(as_text, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
 def _wrong(text: str, expected: str, where: str) -> InputError:
     return InputError(f"{where} must be {expected}", received=repr(text))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import configs.baselines
 import configs.bert4rec
@@ -12,6 +13,9 @@ import configs.ncf
 import configs.vae_cf
 import configs.wide_deep
 from configs.base import RunConfig
+from configs.overrides import apply_overrides
+from configs.recipe_file import is_recipe_file, read_recipe_file
+from configs.search import Dimension
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
 from models.bert4rec import BERT4Rec
@@ -35,20 +39,24 @@ class Entry:
     Attributes:
         model: Builds the model from its config, the prepared dataset and a seed.
         recipes: Recipes by name; each has a `default` and a `tiny`.
+        search: What `trainers.tune` searches where it is told nothing else.
     """
 
     model: Callable[..., Recommender]
     recipes: dict[str, Callable[[], RunConfig]]
+    search: tuple[Dimension, ...] = ()
 
 
 MODELS: dict[str, Entry] = {
-    "bert4rec": Entry(BERT4Rec, configs.bert4rec.RECIPES),
-    "dlrm": Entry(DLRM, configs.dlrm.RECIPES),
-    "ncf": Entry(NCF, configs.ncf.RECIPES),
-    "vae_cf": Entry(VAECF, configs.vae_cf.RECIPES),
-    "wide_deep": Entry(WideDeep, configs.wide_deep.RECIPES),
-    "ease": Entry(EASE, configs.baselines.EASE_RECIPES),
-    "item_knn": Entry(ItemKNN, configs.baselines.ITEM_KNN_RECIPES),
+    "bert4rec": Entry(BERT4Rec, configs.bert4rec.RECIPES, configs.bert4rec.SEARCH),
+    "dlrm": Entry(DLRM, configs.dlrm.RECIPES, configs.dlrm.SEARCH),
+    "ncf": Entry(NCF, configs.ncf.RECIPES, configs.ncf.SEARCH),
+    "vae_cf": Entry(VAECF, configs.vae_cf.RECIPES, configs.vae_cf.SEARCH),
+    "wide_deep": Entry(WideDeep, configs.wide_deep.RECIPES, configs.wide_deep.SEARCH),
+    "ease": Entry(EASE, configs.baselines.EASE_RECIPES, configs.baselines.EASE_SEARCH),
+    "item_knn": Entry(
+        ItemKNN, configs.baselines.ITEM_KNN_RECIPES, configs.baselines.ITEM_KNN_SEARCH
+    ),
     "popularity": Entry(Popularity, configs.baselines.POPULARITY_RECIPES),
 }
 
@@ -67,12 +75,14 @@ def entry(name: str) -> Entry:
 
 
 def recipe(model: str, name: str) -> RunConfig:
-    """Returns a model's recipe by name.
+    """Returns a model's recipe by name, or from a file such as `best.yaml`.
 
     Raises:
-        InputError: No such model or recipe.
+        InputError: No such model or recipe, or a file that is no recipe of the model.
     """
     recipes = entry(model).recipes
+    if is_recipe_file(name):
+        return _recipe_of_file(model, Path(name))
     if name not in recipes:
         raise InputError(
             f"Model '{model}' must have the recipe",
@@ -80,6 +90,22 @@ def recipe(model: str, name: str) -> RunConfig:
             action=nearest(name, recipes),
         )
     return recipes[name]()
+
+
+def _recipe_of_file(model: str, path: Path) -> RunConfig:
+    found = read_recipe_file(path)
+    if found.model != model:
+        raise InputError(
+            "The recipe must be one of the model",
+            received=f"--model={model} and model: {found.model}",
+            where=path,
+            action=f"Give --model={found.model}",
+        )
+    try:
+        config = apply_overrides(recipe(model, found.recipe), found.assignments)
+    except InputError as error:
+        raise InputError.of_message(f"In {path}: {error}") from error
+    return replace(config, recipe=path.name)
 
 
 def build_model(

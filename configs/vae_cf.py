@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from configs.base import EvaluationConfig, RunConfig, TrainerConfig
+from configs.search import Choice, LogInteger, LogUniform, Uniform
 from models.vae_cf_config import VAECFConfig
 
 
@@ -124,3 +125,15 @@ def gowalla() -> RunConfig:
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe for recipe in (default, tiny, ml_1m, ml_1m_ranking, gowalla)
 }
+
+SEARCH = (
+    LogUniform("trainer.learning_rate", 0.0003, 0.01),
+    Choice("trainer.batch_size", (100, 250, 500)),
+    Choice("model.variant", ("vae", "dae")),
+    Choice("model.hidden", ((), (300,), (600,))),
+    Choice("model.latent", (100, 200, 400)),
+    Uniform("model.dropout", 0.2, 0.8),
+    Uniform("model.beta_cap", 0.05, 1.0),
+    LogInteger("model.anneal_steps", 500, 50_000),
+    LogUniform("model.l2", 0.0001, 0.1),
+)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from configs.base import EvaluationConfig, RunConfig, TrainerConfig
+from configs.search import Choice, LogUniform, Uniform
 from models.wide_deep_config import WideDeepConfig
 
 
@@ -128,3 +129,15 @@ def ml_1m_ranking() -> RunConfig:
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe for recipe in (default, tiny, logistic, adult, ml_1m, ml_1m_ranking)
 }
+
+SEARCH = (
+    LogUniform("trainer.learning_rate", 0.0003, 0.01),
+    Choice("trainer.batch_size", (512, 2048, 4096)),
+    Choice("model.dim", (8, 16, 32, 64)),
+    Choice("model.hidden", ((64, 32), (128, 64), (256, 128))),
+    Choice("model.buckets", (0, 16, 64)),
+    Choice("model.bucket_use", ("wide", "both")),
+    LogUniform("model.wide_rate_scale", 1.0, 100.0),
+    LogUniform("model.l2", 0.0001, 0.03),
+    Uniform("model.dropout", 0.0, 0.5),
+)

@@ -42,14 +42,16 @@ class PreparedDataset:
 
     Args:
         folder: What `data.prepare` wrote.
+        withheld: Splits that must not be read: `test` while a choice is still to be made.
 
     Raises:
         InputError: No prepared dataset there, or a file missing, of the wrong size, or a
             vocabulary of the wrong length.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, withheld: Sequence[str] = ()) -> None:
         self.folder = Path(folder)
+        self._withheld = frozenset(withheld)
         self.schema = Schema.load(self.folder)
         for view in self.schema.views.values():
             for split in view.splits.values():
@@ -85,7 +87,15 @@ class PreparedDataset:
             )
 
     def split(self, view: str, split: str) -> Split:
-        """Returns the schema's entry of one split of a view."""
+        """Returns the schema's entry of one split of a view; all that is read passes here.
+
+        Raises:
+            InputError: The view has no such split, or it is withheld.
+        """
+        if split in self._withheld:
+            raise InputError(
+                "A withheld split must not be read", received=repr(split), where=self.folder
+            )
         splits = self.schema.view(view).splits
         if split not in splits:
             raise InputError(
@@ -156,7 +166,7 @@ class PreparedDataset:
 
     def _corruption(self, error: tf.errors.DataLossError) -> InputError:
         for view in self.schema.views:
-            for split in self.schema.views[view].splits:
+            for split in self.schema.views[view].splits.keys() - self._withheld:
                 for path in self.paths(view, split):
                     offset = _first_bad_record(path)
                     if offset is not None:

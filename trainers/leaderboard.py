@@ -29,6 +29,7 @@ from data.atomic import write_text
 from data.errors import InputError
 from trainers.comparison import Line, Spread, choose_metrics, compare, references
 from trainers.finished_runs import check_protocols, read_runs
+from trainers.text_table import text_table
 
 EXIT_BAD_INPUT = 2
 _UNKNOWN = "-"
@@ -67,14 +68,6 @@ def _shown(spread: Spread | None) -> str:
 
 def _number(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:,.0f}"
-
-
-def as_text(rows: Sequence[Sequence[str]]) -> str:
-    """Returns the table in aligned columns, names to the left and numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    )
 
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -127,7 +120,7 @@ def leaderboard(
     if comma_separated:
         write_text(Path(comma_separated), as_csv(lines, metrics))
     notes = [f"Not finished, left out: {folder}" for folder in unfinished]
-    return "\n".join([as_text(rows), *notes])
+    return "\n".join([text_table(rows), *notes])
 
 
 def main(argv: list[str]) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from trainers.signals import on_signal
 from trainers.steps import Call, Steps
 from trainers.watchdog import Watchdog
 
+AfterEvaluation = Callable[[TrainState, str, float], None]
+
 
 class Trainer:
     """Trains one model on one dataset, from the newest checkpoint if there is one.
@@ -45,6 +48,8 @@ class Trainer:
         model_dir: The run folder.
         communicator: Other processes.
         profiler: Records some of the steps; by default none.
+        after_evaluation: Is told where the run is, and the monitored metric on validation by name
+            and value, before they are saved; what it raises ends the run.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Trainer:
         model_dir: Path,
         communicator: Communicator,
         profiler: Profiler | None = None,
+        after_evaluation: AfterEvaluation | None = None,
     ) -> None:
         self._config = config.trainer
         self._data = data
@@ -76,6 +82,7 @@ class Trainer:
         self._reporter = Reporter(model_dir, self.steps.total, board)
         self._table_norms = TableNorms(model.tables)
         self._profiler = profiler or Profiler(model_dir, None)
+        self._after_evaluation = after_evaluation
         self._watchdog = Watchdog(model_dir, communicator)
         self._last_save = time.monotonic()
         self._asked_to_stop = False
@@ -191,6 +198,8 @@ class Trainer:
             f"epoch {state.epoch}/{self._config.epochs}  validation {self._monitor} "
             f"{metrics[self._monitor]:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )
+        if self._after_evaluation:
+            self._after_evaluation(state, self._monitor, metrics[self._monitor])
         self._save()
 
     def _stops_early(self) -> bool:

@@ -15,7 +15,6 @@ Stopped or killed, the same command goes on from the newest checkpoint. Watch wi
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
 import time
@@ -30,36 +29,28 @@ from absl import app, flags, logging
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.base import EvaluationConfig, RunConfig
 from configs.overrides import apply_overrides
-from configs.registry import MODELS, build_model, recipe
+from configs.registry import MODELS, recipe
 from configs.runs import (
-    CHECKPOINTS,
     CONFIG_FILE,
     config_from_json,
-    config_to_json,
     load_run,
     read_config_file,
 )
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.process_memory import peak_bytes
-from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers import plan_flags
 from trainers.agreement import OtherRankError, StoppedError, largest, share_failure
 from trainers.allocator import keep_freed_memory
 from trainers.board.projector import write_projector
-from trainers.closed_form import solve
 from trainers.details import DETAILS_FOLDER
 from trainers.distributed import is_lost_rank, make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
-from trainers.loop import Trainer
-from trainers.placements import placement_table
-from trainers.precision import precision
-from trainers.pretrained import adopt_pretrained
-from trainers.profiling import Profiler, parse_profile_steps
+from trainers.fitting import fit
+from trainers.profiling import parse_profile_steps
 from trainers.results import final_results, results_table, write_results
 from trainers.run_folder import open_run_folder, unlock_run_folder
-from trainers.warm_start import warm_start
 
 EXIT_BAD_INPUT = 2
 EXIT_LOST_RANK = 3
@@ -68,7 +59,9 @@ EXIT_SIGTERM = 143
 _FLAGGED = ("epochs", "batch_size", "learning_rate", "mixed_precision", "xla", "seed", "warm_start")
 
 _MODEL = flags.DEFINE_enum("model", None, sorted(MODELS), "The model to train.")
-_RECIPE = flags.DEFINE_string("recipe", "default", "Recipe of configs/<model>.py to start from.")
+_RECIPE = flags.DEFINE_string(
+    "recipe", "default", "Recipe of configs/<model>.py to start from, or a file: best.yaml."
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared dataset, from data.prepare.")
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder: written, or gone on with.")
 _MODE = flags.DEFINE_enum(
@@ -121,26 +114,13 @@ def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict
     started = time.perf_counter()
     data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
     _open_on_rank_0(model_dir, config, data, communicator)
-    with precision(config.trainer.mixed_precision):
-        model = build_model(config, data, communicator)
-    if not any((model_dir / CHECKPOINTS).glob("step-*")):  # which hold all that was adopted
-        adopt_pretrained(model, config, data)
-        if config.trainer.warm_start:
-            print(warm_start(model, config, data), file=sys.stderr)
-    if communicator.rank == 0:
-        print(json.dumps(config_to_json(config), indent=2), file=sys.stderr)
-        if communicator.size > 1:
-            print(placement_table(model), file=sys.stderr)
-    if isinstance(model, ClosedForm):
-        state, rows = solve(config, data, model, model_dir, communicator), 0
-    else:
-        profiler = Profiler(model_dir, parse_profile_steps(_PROFILE_STEPS.value))
-        trainer = Trainer(config, data, model, model_dir, communicator, profiler)
-        state, rows = trainer.train(), trainer.rows_trained
+    profile_steps = parse_profile_steps(_PROFILE_STEPS.value)
+    fitted = fit(config, data, model_dir, communicator, profile_steps)
+    state, examples = fitted.state, fitted.rows * fitted.model.examples_per_row
     communicator.barrier()
     return {
         "train_seconds": state.seconds,
-        "examples_per_second": rows * model.examples_per_row / max(state.seconds, 1e-9),
+        "examples_per_second": examples / max(state.seconds, 1e-9),
         "wall_seconds": time.perf_counter() - started,
         "steps": state.step,
         "peak_bytes": largest(peak_bytes(), communicator),

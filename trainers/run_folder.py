@@ -88,6 +88,21 @@ def _lock(model_dir: Path) -> None:
     _LOCKS.append(descriptor)
 
 
+def is_trained_in(model_dir: Path) -> bool:
+    """Returns whether a process has the run folder open, as far as the disk can tell."""
+    try:
+        descriptor = os.open(model_dir / LOCK_FILE, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def unlock_run_folder() -> None:
     """Lets another process train in the folders that this one has opened."""
     while _LOCKS:
@@ -130,7 +145,7 @@ def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:
         )
     saved = read_config_file(model_dir)
     for part in ("model_name", "model", "trainer", "evaluation", "data"):
-        difference = _first_difference(part, saved.get(part), wanted[part])
+        difference = first_difference(part, saved.get(part), wanted[part])
         if difference:
             raise InputError(
                 "A run goes on with the config that it was started with",
@@ -140,10 +155,11 @@ def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:
             )
 
 
-def _first_difference(path: str, saved: Any, wanted: Any) -> str | None:
+def first_difference(path: str, saved: Any, wanted: Any) -> str | None:
+    """Returns where two JSON values differ, as `path=wanted, started with saved`, or None."""
     if isinstance(saved, dict) and isinstance(wanted, dict):
         for key in {**saved, **wanted}:
-            found = _first_difference(f"{path}.{key}", saved.get(key), wanted.get(key))
+            found = first_difference(f"{path}.{key}", saved.get(key), wanted.get(key))
             if found and key != "folder":
                 return found
         return None

@@ -13,7 +13,7 @@ from data.errors import InputError, nearest
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _Loader(yaml.SafeLoader):
+class _KeysOnce(yaml.constructor.BaseConstructor):
     """Refuses a key that stands twice in a block: YAML would keep the last one only.
 
     Keys that `<<` brings in from another block may be given again.
@@ -36,16 +36,29 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> Any:
+class _Loader(_KeysOnce, yaml.SafeLoader):
+    """Reads numbers, `off` and the like as values."""
+
+
+class _TextLoader(_KeysOnce, yaml.BaseLoader):
+    """Reads every value as the text that stands there."""
+
+
+def read_yaml(path: Path, what: str = "The spec", *, as_text: bool = False) -> Any:
     """Reads a YAML file.
+
+    Args:
+        path: The file.
+        what: What it is called in messages.
+        as_text: Whether to leave every value the text that stands there: `off` stays `off`.
 
     Raises:
         InputError: No such file, no YAML, or a key that stands twice.
     """
-    rule = "The spec must be a YAML file in UTF-8 in which a key stands once in its block"
+    rule = f"{what} must be a YAML file in UTF-8 in which a key stands once in its block"
     try:
-        # The loader is a safe one.
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        # Both loaders are safe ones.
+        return yaml.load(path.read_text(encoding="utf-8"), _TextLoader if as_text else _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         received = " ".join(str(error).split())
         raise InputError(rule, received=received, where=path) from error

@@ -1,0 +1,1 @@
+"""Search for settings on validation; the test split is withheld from all of it."""
