@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from configs.results import read_results, results_file
 from configs.runs import TrainedRun, config_to_json, schema_sha256
 from data.atomic import write_json, write_text
 from serving.precision import Precision
@@ -51,14 +52,13 @@ class ModelCard:
 
 def model_card(run: TrainedRun, precision: Precision, tolerance: float | None) -> ModelCard:
     """Returns the card of a run's export."""
-    path = run.folder / "metrics.json"
     return ModelCard(
         run.config.model_name,
         run.data.schema.name,
         schema_sha256(run.data),
         run.step,
         config_to_json(run.config),
-        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None,
+        read_results(results_file(run.folder)) or None,
         precision,
         tolerance,
         tf.__version__,

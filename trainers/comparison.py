@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from configs.results import badness
 from data.errors import InputError, nearest
 from trainers.finished_runs import FinishedRun
-from trainers.selection import LOWER_IS_BETTER
 
 # Shown by default, where measured, in this order; by protocol, less its number of candidates.
 _DEFAULTS = {
@@ -154,9 +154,4 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _badness(metric: str, spread: Spread | None) -> float:
-    if spread is None:
-        return math.inf
-    name = metric.partition("@")[0]
-    if name == "calibration":  # 1 is best
-        return abs(spread.mean - 1.0)
-    return spread.mean if name in LOWER_IS_BETTER else -spread.mean
+    return math.inf if spread is None else badness(metric, spread.mean)

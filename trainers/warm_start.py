@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from itertools import zip_longest
 
 from configs.base import RunConfig
 from configs.runs import TrainedRun, best_checkpoint, load_without_rows
@@ -11,15 +10,14 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.feature import Feature
 from data.renumbering import Renumbering, renumber_all
-from data.schema import FIRST_ID, Schema
+from data.schema import FIRST_ID
 from models.click_model import ClickModel
 from models.closed_form import ClosedForm
 from models.dense_transfer import transfer_dense
 from models.recommender import Recommender
 from models.saving import TABLES
 from models.table_transfer import transfer_rows
-
-_VIEWS = ("rows", "users", "items")  # whose columns are inputs, in their order
+from trainers.other_data import check_columns
 
 
 def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> str:
@@ -66,33 +64,6 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
             *_notes(model, run, data, anew),
         ]
     )
-
-
-def check_columns(run: TrainedRun, data: PreparedDataset) -> None:
-    """Checks that a dataset has the inputs of a run's, in the same order.
-
-    Raises:
-        InputError: Says where they part.
-    """
-    pairs = zip_longest(_inputs(data.schema), _inputs(run.data.schema), fillvalue="nothing")
-    parted = next((pair for pair in pairs if pair[0] != pair[1]), None)
-    if parted is None:
-        return
-    raise InputError(
-        "The dataset must have the columns of the run's, of the same kinds and in the same order",
-        received=f"{parted[0]} where the run has {parted[1]}",
-        where=f"{data.folder}, and {run.data.folder}",
-        action="Prepare it as that one was",
-    )
-
-
-def _inputs(schema: Schema) -> list[str]:
-    views = [(name, schema.views[name]) for name in _VIEWS if name in schema.views]
-    return [
-        f"{name}.{column.name} ({schema.feature(column.feature).kind.value})"
-        for name, view in views
-        for column in view.columns
-    ]
 
 
 def _is_output(model: Recommender, feature: str) -> bool:

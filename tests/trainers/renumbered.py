@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +19,8 @@ from data.atomic import write_json
 from data.dataset import PreparedDataset
 from data.interactions import Interactions
 from data.pipeline import Batch
+from data.schema import FIRST_ID, PAD_ID
+from models.closed_form import ClosedForm
 from models.recommender import Recommender
 from models.saving import save_weights
 from trainers.run_folder import open_run_folder
@@ -63,11 +67,15 @@ def prepared(folder: Path, users: range, items: range, seed: int) -> PreparedDat
 
 
 def random_run(name: str, data: PreparedDataset, folder: Path) -> RunConfig:
-    """Writes a finished run whose weights and slots are random. Returns its config."""
+    """Writes a finished run whose weights and slots are random, or solved. Returns its config."""
     config = apply_overrides(recipe(name, "tiny"), SETTINGS.get(name, []))
     if name in ("wide_deep", "dlrm"):  # the spread of prices, fitted anew, moves all scores
         config = apply_overrides(config, ["model.exclude=price"])
     model = build_model(config, data)
+    if isinstance(model, ClosedForm):
+        model.solve(data, ("train",))
+        save_run(config, data, model, folder)
+        return config
     model.tables.build_slots()
     slots = [slot for stack in model.tables.stacks for slot in stack.slots.values()]
     for number, weights in enumerate(model.parameters()):
@@ -88,19 +96,21 @@ def save_run(config: RunConfig, data: PreparedDataset, model: Recommender, folde
     write_json(folder / BEST_FILE, {"checkpoint": checkpoint.name, "chosen_by": "a test"})
 
 
+def ids_of(data: PreparedDataset, feature: str, raw_ids: Sequence[str]) -> list[int]:
+    """Returns the ids of raw ids."""
+    places = {raw: n for n, raw in enumerate(data.raw_ids(feature).tolist(), FIRST_ID)}
+    return [places[raw] for raw in raw_ids]
+
+
 def scores_by_raw_id(
-    model: Recommender, data: PreparedDataset, users: list[str], items: list[str]
+    model: Any, data: PreparedDataset, users: Sequence[str], items: Sequence[str]
 ) -> np.ndarray:
-    """Returns the scores of some items, (users, items), after a past of the first five items."""
-    places = {
-        name: {raw: n + 2 for n, raw in enumerate(data.raw_ids(name))} for name in ("user", "item")
-    }
-    past = [places["item"][item] for item in items[:5]]
+    """Returns the scores of some items, (users, items), after pasts of one to five of them."""
+    past, padding = ids_of(data, "item", items[:5]), [PAD_ID] * 5
     batch: Batch = {
-        "user": tf.constant([places["user"][user] for user in users]),
+        "user": tf.constant(ids_of(data, "user", users)),
         "seen_item": tf.constant(
-            [past[: 1 + n % 5] + [0] * (4 - n % 5) for n in range(len(users))]
+            [(past[: 1 + n % 5] + padding)[:5] for n in range(len(users))], tf.int32
         ),
     }
-    columns = [places["item"][item] for item in items]
-    return model.item_scores(batch).numpy()[:, columns]
+    return model.item_scores(batch).numpy()[:, ids_of(data, "item", items)]
