@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from configs.base import EvaluationConfig
 from configs.results import results_file
@@ -45,7 +46,20 @@ def evaluate_run(
         write_results(path, results)
         print(results_table(results, settings.ks))
         if not own:
-            unknown = {name: count for name, count in results["unknown_ids"].items() if count}
-            told = ", ".join(f"{name} {count:,}" for name, count in unknown.items())
-            print(f"ids of {data_dir} that {model_dir} does not know: {told or 'none'}")
+            print("\n".join(_notes(model_dir, results)))
             print(f"written to {path}")
+
+
+def _notes(model_dir: Path, results: dict[str, Any]) -> list[str]:
+    """Returns what a reader of the results on another dataset must know."""
+    unknown = {name: count for name, count in results["unknown_ids"].items() if count}
+    told = ", ".join(f"{name} {count:,}" for name, count in unknown.items()) or "none"
+    notes = [f"ids that {model_dir} does not know: {told}"]
+    trained = results.get("trained_targets")
+    if trained:
+        notes.append(
+            f"WARNING: {trained:,} targets are pairs of a user and an item that {model_dir} was "
+            "trained on: where no pair comes twice, the split has moved rows from train to test, "
+            "and the metrics are too good"
+        )
+    return notes

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from configs.runs import TrainedRun
+from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.pipeline import Batch, Transform
@@ -65,11 +67,12 @@ class OnOtherData:
 
     def __init__(self, run: TrainedRun, data: PreparedDataset) -> None:
         check_columns(run, data)
-        self._model = run.model
+        self._run, self._model = run, run.model
         self.scores_by: Literal["user", "seen_item"] = run.model.scores_by
         moved = renumber_all(run.data, data)
         self.unknown = {name: found.new for name, found in moved.items()}
         old = {name: tf.constant(found.old_of_new()) for name, found in moved.items()}
+        self._data = data
         self._old = {
             column.name: old[column.feature]
             for view in data.schema.views.values()
@@ -80,6 +83,22 @@ class OnOtherData:
         if "histories" in run.data.schema.views:
             counts = run.data.item_counts(run.config.trainer.fit_on)
             self._counts = tf.constant(counts, tf.float32)
+
+    def trained_targets(self, split: str) -> int:
+        """Returns how many targets of a split the run has seen its users take in training.
+
+        Pairs of a user and an item that were in train and are held out now, which flatters the run,
+        or that come more than once.
+        """
+        positives = self._run.data.positives(self._run.config.trainer.fit_on)
+        width = self._run.data.schema.cardinality("item")
+        seen = positives.users() * width + positives.items
+        histories = self._data.read("histories", split)
+        users, items = histories["user"], histories["item"]
+        assert isinstance(users, np.ndarray)
+        assert isinstance(items, Ragged)
+        of_users = self._old["user"].numpy().astype(np.int64)[np.repeat(users, items.lengths)]
+        return int(np.isin(of_users * width + self._old["item"].numpy()[items.values], seen).sum())
 
     def transforms(
         self, data: PreparedDataset, splits: Sequence[str], training: bool

@@ -65,7 +65,7 @@ def final_results(
     theirs = evaluate(baseline)
     best = data.schema.facts.get("best_scores", {}).get(split, {})
     return {
-        **(_of_other(data, scorer) if isinstance(scorer, OnOtherData) else {}),
+        **(_of_other(data, scorer, split) if isinstance(scorer, OnOtherData) else {}),
         "step": run.step,
         "metrics": json_values(ours.metrics),
         "baseline": {"name": kind.name, "metrics": json_values(theirs.metrics)},
@@ -78,9 +78,10 @@ def final_results(
     }
 
 
-def _of_other(data: PreparedDataset, scorer: OnOtherData) -> dict[str, Any]:
+def _of_other(data: PreparedDataset, scorer: OnOtherData, split: str) -> dict[str, Any]:
     named = {"folder": str(data.folder.resolve()), "schema_sha256": schema_sha256(data)}
-    return {"evaluated_on": named, "unknown_ids": scorer.unknown}
+    of_ranking = {} if is_click_task(data) else {"trained_targets": scorer.trained_targets(split)}
+    return {"evaluated_on": named, "unknown_ids": scorer.unknown, **of_ranking}
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:

@@ -81,6 +81,6 @@ def test_training_goes_on_with_a_new_month(printed: list[str]) -> None:
     new = re.search(r"^user +\d+ +(\d+) +0 ", printed[2], re.MULTILINE)
     assert new, printed[2]
     assert 20 <= int(new[1]) <= 40
-    assert f"that RUN does not know: user {new[1]}" in printed[2]
+    assert f"ids that RUN does not know: user {new[1]}" in printed[2]
     assert "Not worse: auc 0." in printed[2]
     assert "Exported to EXPORT/2; a clean process" in printed[2]

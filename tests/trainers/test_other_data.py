@@ -92,10 +92,9 @@ def test_results_have_a_file_of_their_own(
     capsys.readouterr()
     evaluate_run(run.folder, today.folder, {}, settings, Communicator())
     path = run.folder / f"metrics-on-{schema_sha256(today)[:8]}.json"
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        f"ids of {today.folder} that {run.folder} does not know: user 8, item 9",
-        f"written to {path}",
-    ]
+    said = capsys.readouterr().out.splitlines()
+    assert f"ids that {run.folder} does not know: user 8, item 9" in said
+    assert said[-1] == f"written to {path}"
     assert (run.folder / "metrics.json").read_bytes() == own
     results = json.loads(path.read_text())
     assert results["evaluated_on"]["schema_sha256"] == schema_sha256(today)
@@ -106,3 +105,25 @@ def test_results_have_a_file_of_their_own(
     known = np.isin(today.raw_ids("item")[targets], run.data.raw_ids("item")).mean()
     assert known < 1
     assert results["metrics"]["hr@5/full"] <= known
+    trained = {
+        (user, item) for user, items in raw_histories(run.data, "train").items() for item in items
+    }
+    moved = sum(
+        (user, item) in trained
+        for user, items in raw_histories(today, "test").items()
+        for item in items
+    )
+    assert results["trained_targets"] == moved > 0  # both logs are drawn by chance
+    assert said[-2].startswith(f"WARNING: {moved} targets are pairs")
+
+
+def raw_histories(data: PreparedDataset, split: str) -> dict[str, list[str]]:
+    histories = data.read("histories", split)
+    items, users = histories["item"], histories["user"]
+    parts = np.split(items.values, np.cumsum(items.lengths)[:-1])  # type: ignore[union-attr]
+    return {
+        str(data.raw_ids("user")[user - FIRST_ID]): [
+            str(data.raw_ids("item")[item - FIRST_ID]) for item in part if item >= FIRST_ID
+        ]
+        for user, part in zip(users, parts, strict=True)  # type: ignore[arg-type]
+    }
