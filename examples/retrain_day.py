@@ -21,15 +21,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import polars as pl
 from absl import app, flags
+from asking import Asking
 
 from benchmarks.served import server
 from configs.results import read_results, results_file
@@ -37,7 +37,6 @@ from configs.runs import read_config_file, schema_sha256
 from data.dataset import PreparedDataset
 from data.renumbering import renumber_all
 from data.sources import synthetic
-from serving.client import Client
 from serving.versions import version_folders
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of MovieLens-100K; none: synthetic ratings.")
@@ -138,7 +137,7 @@ class Retraining:
     def begin(self, months: list[str]) -> None:
         """Trains and exports a first model."""
         self._data = self._prepare(months, "")
-        self._served, _ = self._train("first", self._data, ())
+        self._served = self._train("first", self._data, ())
         run("serving.export", f"--model_dir={self._served}", f"--export_dir={self.export}")
 
     def retrain(self, months: list[str], *, again: bool) -> None:
@@ -149,24 +148,19 @@ class Retraining:
         else:
             self._data = self._prepare(months[-1:], f"--append={self._data}")
         warm = (f"--warm_start={self._served}", *self._task.warm_flags)
-        new, seconds = self._train(month, self._data, warm)
-        run("trainers.run", "--mode=evaluate", f"--model_dir={self._served}",
-            f"--data_dir={self._data}")  # fmt: skip
-        self._export(month, new, f"{seconds:.0f} s", "prepared again" if again else "appended")
+        new = self._train(month, self._data, warm)
+        self._export(month, new, "prepared again" if again else "appended")
 
     def from_scratch(self) -> None:
         """Trains the last month once more, without a warm start and for all epochs."""
-        new, seconds = self._train("scratch", self._data, ())
-        shown = self._shown(new, None)
-        self.lines.append(["from scratch", "the same", "", "", "", shown, f"{seconds:.0f} s", ""])
+        new = self._train("scratch", self._data, ())
+        self.lines.append(["from scratch", "the same", "", "", "", *self._of_run(new), ""])
 
     def broken(self, month: str) -> None:
         """Trains the last month once more, with a learning rate that ruins the model."""
         wrong = ("--learning_rate=2", f"--warm_start={self._served}", *self._task.warm_flags)
-        run("trainers.run", "--mode=evaluate", f"--model_dir={self._served}",
-            f"--data_dir={self._data}")  # fmt: skip
-        new, seconds = self._train(f"{month}-broken", self._data, wrong)
-        self._export(f"{month}, broken", new, f"{seconds:.0f} s", "the same")
+        new = self._train(f"{month}-broken", self._data, wrong)
+        self._export(f"{month}, broken", new, "the same")
 
     def _prepare(self, months: list[str], append: str) -> Path:
         source, out = self._work / f"until-{months[-1]}.csv", self._work / f"data-{months[-1]}"
@@ -177,74 +171,43 @@ class Retraining:
         run("data.prepare", *filter(None, how), f"--source={source}", f"--out={out}")
         return out
 
-    def _train(self, name: str, data: Path, more: tuple[str, ...]) -> tuple[Path, float]:
-        folder, started = self._work / f"run-{name}", time.perf_counter()
+    def _train(self, name: str, data: Path, more: tuple[str, ...]) -> Path:
+        folder = self._work / f"run-{name}"
         run("trainers.run", f"--model={self._task.model}", "--recipe=tiny", f"--data_dir={data}",
             f"--model_dir={folder}", *more)  # fmt: skip
-        return folder, time.perf_counter() - started
+        return folder
 
-    def _export(self, month: str, new: Path, seconds: str, how: str) -> None:
+    def _export(self, month: str, new: Path, how: str) -> None:
         """Exports a run if it is not worse than the one that is served, and takes its place."""
+        before, now = (
+            PreparedDataset(read_config_file(folder)["data"]["folder"])
+            for folder in (self._served, new)
+        )
+        served = results_file(self._served)
+        if schema_sha256(before) != schema_sha256(now):
+            run("trainers.run", "--mode=evaluate", f"--model_dir={self._served}",
+                f"--data_dir={now.folder}")  # fmt: skip
+            served = results_file(self._served, schema_sha256(now))
         gates = [f"--must_not_regress={text}" for text in self._task.tolerances]
         code = run(
             "serving.export", f"--model_dir={new}", f"--export_dir={self.export}",
             f"--baseline_run={self._served}", *gates, allowed=(0, REFUSED),
         )  # fmt: skip
-        trained_on = read_config_file(self._served)["data"]["folder"]
-        before, now = PreparedDataset(trained_on), PreparedDataset(self._data)
         counts = renumber_all(before, now)
         ids = [f"{c.kept}/{c.new}/{c.dropped}" for c in (counts["user"], counts["item"])]
-        theirs, ours = self._shown(self._served, now), self._shown(new, None)
         ending = "refused" if code else f"version {max(version_folders(self.export))}"
-        self.lines.append([month, how, *ids, theirs, ours, seconds, ending])
+        line = [month, how, *ids, self._metrics(read_results(served)), *self._of_run(new), ending]
+        self.lines.append(line)
         if not code:
             self._served = new
 
-    def _shown(self, folder: Path, on: PreparedDataset | None) -> str:
-        results = read_results(results_file(folder, schema_sha256(on) if on else None))
-        results = results or read_results(results_file(folder))
+    def _of_run(self, folder: Path) -> list[str]:
+        """Returns a run's metrics, and how long its steps took."""
+        results = read_results(results_file(folder))
+        return [self._metrics(results), f"{results['timings']['train_seconds']:.0f} s"]
+
+    def _metrics(self, results: dict[str, Any]) -> str:
         return " ".join(f"{results['metrics'][name]:.4f}" for name in self._task.metrics)
-
-
-class Asking(threading.Thread):
-    """Asks a server without pause.
-
-    Args:
-        url: Its address.
-        task: Name of the task, which is the model's name there.
-        known: A user and an item that every version knows.
-    """
-
-    def __init__(self, url: str, task: str, known: dict[str, int]) -> None:
-        super().__init__(daemon=True)
-        self._url, self._task, self._known = url, task, known
-        self._is_over = threading.Event()
-        self.answered = 0
-        self.failed: list[Exception] = []
-
-    def run(self) -> None:
-        """Asks until `end`."""
-        with Client(self._url, self._task, retries=0) as client:
-            while not self._is_over.is_set():
-                try:
-                    if self._task == "ranking":
-                        client.recommend(self._known["user"])
-                    else:
-                        client.score({name: [raw] for name, raw in self._known.items()})
-                    self.answered += 1
-                except Exception as error:
-                    self.failed.append(error)
-                time.sleep(0.05)
-
-    def end(self, version: int) -> str:
-        """Waits until a version is served. Returns what happened, for people."""
-        with Client(self._url, self._task) as client:
-            while client.versions().get(version) != "AVAILABLE":
-                time.sleep(0.2)
-        self._is_over.set()
-        self.join()
-        served = f"version {version} is served at the end"
-        return f"{self.answered:,} requests answered, {len(self.failed)} failed; {served}"
 
 
 def retrain(work: Path, name: str, months: dict[str, pl.DataFrame], count: int) -> str:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from configs.base import RunConfig
 from configs.overrides import apply_overrides
 from configs.registry import build_model, recipe
-from configs.runs import TrainedRun, load_run
+from configs.runs import TrainedRun, load_run, load_without_rows
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
 from data.engine.prepare_table import prepare_table
@@ -204,6 +204,15 @@ def before(
     folder = tmp_path_factory.mktemp("before") / request.param
     random_run(request.param, logs["before"], folder)
     return load_run(folder)
+
+
+def test_the_run_to_start_from_is_loaded_without_its_tables(before: TrainedRun) -> None:
+    loaded = load_without_rows(before.folder)
+    assert all(stack.variable.shape[0] == 0 for stack in loaded.model.tables.stacks)
+    assert loaded.model.tables.configs == before.model.tables.configs
+    ours, theirs = loaded.model.trainable_variables, before.model.trainable_variables
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
 
 
 def shared(logs: dict[str, PreparedDataset], name: str, feature: str) -> list[str]:
