@@ -13,6 +13,7 @@ from configs.runs import TrainedRun
 from data.blocks import Ragged
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.feature import Feature
 from data.pipeline import Batch, Transform
 from data.renumbering import renumber_all
 from data.schema import FIRST_ID, Schema
@@ -40,11 +41,16 @@ def check_columns(run: TrainedRun, data: PreparedDataset) -> None:
 
 def _inputs(schema: Schema) -> list[str]:
     views = [(name, schema.views[name]) for name in _INPUT_VIEWS if name in schema.views]
+    features = {feature.name: feature for feature in schema.features}
     return [
-        f"{name}.{column.name} ({schema.feature(column.feature).kind.value})"
+        f"{name}.{column.name} ({_kind(features[column.feature])})"
         for name, view in views
         for column in view.columns
     ]
+
+
+def _kind(feature: Feature) -> str:
+    return feature.kind.value + ", hashed" * bool(feature.hash_buckets)
 
 
 class OnOtherData:

@@ -47,6 +47,13 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
             where=run.folder,
         )
     check_columns(run, data)
+    if _numbers(model) != _numbers(run.model):
+        raise InputError(
+            "A warm start needs a model with the same numbers as inputs",
+            received=f"{', '.join(_numbers(model))}, trained {', '.join(_numbers(run.model))}",
+            where="model.exclude",
+            action="Use the model settings of the run to start from",
+        )
     ids = renumber_all(run.data, data)
     old = run.model.tables.configs
     # Tables are called after a feature, or PART/FEATURE.
@@ -88,12 +95,17 @@ def _notes(
     if anew:
         tables = ", ".join(sorted(anew))
         notes.append(f"initial values, as there is another number of rows: {tables}")
-    numbers = model.features.numbers if isinstance(model, ClickModel) else ()
     schemas = run.data.schema, data.schema
-    refitted = [n for n in numbers if len({_fitted(schema.feature(n)) for schema in schemas}) > 1]
+    refitted = [
+        n for n in _numbers(model) if len({_fitted(schema.feature(n)) for schema in schemas}) > 1
+    ]
     if refitted:
         notes.append(f"fitted anew, so that old rows score otherwise: {', '.join(refitted)}")
     return notes
+
+
+def _numbers(model: Recommender) -> tuple[str, ...]:
+    return model.features.numbers if isinstance(model, ClickModel) else ()
 
 
 def _fitted(feature: Feature) -> tuple[object, ...]:

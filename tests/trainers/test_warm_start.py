@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from configs.base import RunConfig
 from configs.overrides import apply_overrides
-from configs.registry import build_model, recipe
+from configs.registry import MODELS, build_model, recipe
 from configs.runs import TrainedRun, load_run, load_without_rows
 from data.dataset import PreparedDataset
 from data.engine.engines import LocalEngine
@@ -23,6 +23,7 @@ from data.pipeline import make_dataset
 from data.reading import Reading
 from data.renumbering import DROPPED, Renumbering, renumber
 from data.spec.parsing import parse_spec
+from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from models.placement import Placement
 from models.table_files import write_tables
@@ -157,6 +158,11 @@ def test_other_models_and_other_widths_are_refused(
     run: Path, months: dict[str, PreparedDataset]
 ) -> None:
     data = months["both"]
+    config = apply_overrides(
+        load_run(run).config, [f"trainer.warm_start={run}", "model.exclude=price"]
+    )
+    with pytest.raises(InputError, match=r"same numbers as inputs\. Received: , trained price"):
+        warm_start(build_model(config, data), config, data)
     config = apply_overrides(load_run(run).config, [f"trainer.warm_start={run}", "model.dim=3"])
     with pytest.raises(InputError, match="must be of the same kind"):
         warm_start(build_model(config, data), config, data)
@@ -194,7 +200,14 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedDataset]
     }
 
 
-@pytest.fixture(scope="module", params=["bert4rec", "dlrm", "ncf", "vae_cf", "wide_deep"])
+TRAINED_BY_STEPS = [
+    name
+    for name, entry in MODELS.items()
+    if not (isinstance(entry.model, type) and issubclass(entry.model, ClosedForm))
+]
+
+
+@pytest.fixture(scope="module", params=TRAINED_BY_STEPS)
 def before(
     request: pytest.FixtureRequest,
     logs: dict[str, PreparedDataset],
