@@ -202,9 +202,10 @@ class ClickModel(Recommender):
 
     def _check_recommends(self) -> None:
         if not self.recommends:
+            lacks = "no user, item or history"
             raise InputError(
                 "Items can only be ranked where a user and an item are all that a score needs",
-                received=f"rows with {', '.join(self.features.context) or 'no user and item'}",
+                received=f"rows with {', '.join(self.features.context) or lacks}",
                 where=self.schema.name,
                 action="Score whole rows, or leave these out: --set=model.exclude=...",
             )

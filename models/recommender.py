@@ -112,9 +112,9 @@ class Recommender(tf.keras.Model):
 
     @property
     def recommends(self) -> bool:
-        """Whether the model can score items for a user: the data has both."""
+        """Whether the model can rank items for a user: the data has both, and who took what."""
         kinds = {feature.kind for feature in self.schema.features}
-        return {Kind.USER, Kind.ITEM} <= kinds
+        return {Kind.USER, Kind.ITEM} <= kinds and "histories" in self.schema.views
 
     def parameters(self) -> list[tf.Variable]:
         """Returns what training sets: tables and dense weights."""
