@@ -15,8 +15,8 @@ class TrainerConfig:
     """How a model is trained.
 
     Attributes:
-        warm_start: Run folder whose weights to start from; empty for none. The dataset must have
-            its vocabularies, perhaps with new ids after the old ones (`data.prepare --append`).
+        warm_start: Run folder whose weights to start from, moved by raw id; empty for none. The
+            dataset must have the same columns (docs/retrain.md).
         fit_on: Splits to train on. With `validation` among them nothing is left to choose an
             epoch by: the last one counts, and early stopping is refused.
         epochs: Most passes over the data.

@@ -17,7 +17,7 @@ from data.errors import InputError, nearest
 from data.schema import SCHEMA_FILE
 from models.communicator import Communicator
 from models.recommender import Recommender
-from models.saving import load_weights
+from models.saving import load_dense, load_weights
 from models.table_storage import table_storage
 
 CONFIG_FILE = "config.json"
@@ -132,6 +132,28 @@ def load_run(
         InputError: The run or its dataset is missing, unfinished, or changed since training.
     """
     folder = Path(model_dir)
+    config, data = _config_and_data(folder, data_dir)
+    return _restored(folder, config, data, communicator)
+
+
+def load_without_rows(model_dir: Path | str) -> TrainedRun:
+    """Loads the dense weights of a finished run, and its tables without a single row.
+
+    Raises:
+        InputError: As `load_run` does.
+    """
+    folder = Path(model_dir)
+    config, data = _config_and_data(folder, None)
+    with table_storage(holds_rows=False):
+        model = build_model(config, data)
+    checkpoint = best_checkpoint(folder)
+    load_dense(model, checkpoint)
+    return TrainedRun(folder, config, data, model, _step_of(checkpoint))
+
+
+def _config_and_data(
+    folder: Path, data_dir: Path | str | None
+) -> tuple[RunConfig, PreparedDataset]:
     saved = read_config_file(folder)
     config = config_from_json(saved, folder / CONFIG_FILE)
     data = PreparedDataset(data_dir or saved["data"]["folder"])
@@ -142,7 +164,7 @@ def load_run(
             where=folder / CONFIG_FILE,
             action="Pass the folder of the original dataset, or train again",
         )
-    return _restored(folder, config, data, communicator)
+    return config, data
 
 
 def in_bfloat16(run: TrainedRun) -> TrainedRun:
@@ -162,4 +184,8 @@ def _restored(
         model = build_model(config, data, communicator)
     checkpoint = best_checkpoint(folder)
     load_weights(model, checkpoint)
-    return TrainedRun(folder, config, data, model, int(checkpoint.name.rpartition("-")[2]))
+    return TrainedRun(folder, config, data, model, _step_of(checkpoint))
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])

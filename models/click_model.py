@@ -12,7 +12,7 @@ D width of a vector, n numbers.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -20,6 +20,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.feature import LABEL, WEIGHT
 from data.pipeline import MASK, Batch, Transform
+from data.renumbering import Renumbering
 from data.sampling import NEGATIVES, make_negatives
 from models.click_config import ClickConfig
 from models.dropout import DROPOUT_SEED, Dropout, add_dropout_seed
@@ -126,6 +127,11 @@ class ClickModel(Recommender):
             transforms.append(sampler)
         return [*transforms, add_dropout_seed] if training and config.drops else transforms
 
+    def keep_hashes(self, trained: Recommender, ids: Mapping[str, Renumbering]) -> None:
+        """Hashes ids in crosses as a trained model does."""
+        assert isinstance(trained, ClickModel)
+        self.features.keep_hashes(trained.features, ids)
+
     def lookups(self, batch: Batch) -> Lookups:
         """Returns the ids of rows (B,), and of their items and of both (B, C), or bags of them."""
         return self.sides.of_batch(batch, self._items(batch))
@@ -201,9 +207,10 @@ class ClickModel(Recommender):
 
     def _check_recommends(self) -> None:
         if not self.recommends:
+            lacks = "no user, item or history"
             raise InputError(
                 "Items can only be ranked where a user and an item are all that a score needs",
-                received=f"rows with {', '.join(self.features.context) or 'no user and item'}",
+                received=f"rows with {', '.join(self.features.context) or lacks}",
                 where=self.schema.name,
                 action="Score whole rows, or leave these out: --set=model.exclude=...",
             )

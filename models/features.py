@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.feature import Kind
 from data.pipeline import Batch
+from data.renumbering import Renumbering
+from data.schema import OOV_ID
 from models.click_config import ClickConfig
 from models.crosses import cross_ids, parse_cross
 from models.feature_inputs import IdInput, Side, Source, find_sources
@@ -40,6 +43,7 @@ class FeatureLayer(tf.Module):
     Attributes:
         ids: All that can be looked up, by name: categories, then buckets, then crosses.
         plain, buckets, crosses: Their names.
+        numbers: Names of the numbers.
         context: Inputs that a row has of its own, beyond its user and its item.
 
     Raises:
@@ -60,6 +64,7 @@ class FeatureLayer(tf.Module):
         numbers = [s for s in sources if s.feature.kind is Kind.NUMERIC]
         categories = [s for s in sources if s.feature.kind is not Kind.NUMERIC]
         self._numbers, self._categories = tuple(numbers), tuple(categories)
+        self.numbers = tuple(source.name for source in numbers)
         keys = (Kind.USER, Kind.ITEM)
         own = [s.name for s in sources if not s.owner and s.feature.kind not in keys]
         self.context = tuple(own)
@@ -85,6 +90,36 @@ class FeatureLayer(tf.Module):
             parts = parse_cross(text, known)
             self._add_cross("*".join(parts), parts, cross_rows)
         self.crosses = tuple(self._parts)
+        self._hashed = self._ids_to_hash()
+
+    def _ids_to_hash(self) -> dict[str, tf.Variable]:
+        """Returns what crosses hash in place of ids that come from a vocabulary.
+
+        The ids themselves, unless a model goes on from one whose vocabulary had another order.
+        """
+        crossed = {part for parts in self._parts.values() for part in parts}
+        return {
+            source.name: tf.Variable(
+                tf.range(source.feature.cardinality), trainable=False, name=f"hashed/{source.name}"
+            )
+            for source in self._categories
+            if source.name in crossed and source.feature.vocabulary is not None
+        }
+
+    def keep_hashes(self, trained: FeatureLayer, ids: Mapping[str, Renumbering]) -> None:
+        """Hashes known ids as a trained layer does, and new ones as none of its ids.
+
+        Args:
+            trained: A layer of the same settings.
+            ids: By feature, what became of the ids that it has.
+        """
+        for source in self._categories:
+            if source.name in self._hashed:
+                before, moved = trained._hashed[source.name].numpy(), ids[source.feature.name]
+                old = moved.old_of_new()
+                is_new = (old == OOV_ID) & (np.arange(len(old)) != OOV_ID)
+                unused = before.max() + np.cumsum(is_new)
+                self._hashed[source.name].assign(np.where(is_new, unused, before[old]))
 
     def _add_bucket(self, source: Source, buckets: int) -> None:
         boundaries = bucket_boundaries(source.feature, buckets)
@@ -168,8 +203,11 @@ class FeatureLayer(tf.Module):
             if self.ids[name].side == side:
                 bag = next((n for n, part in enumerate(parts) if self.ids[part].is_bag), None)
                 rows = self.ids[name].rows
-                crossed[name] = cross_ids([values[p] for p in parts], bag, rows)
+                crossed[name] = cross_ids([self._to_hash(p, values[p]) for p in parts], bag, rows)
         return crossed
+
+    def _to_hash(self, part: str, ids: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._hashed[part], ids) if part in self._hashed else ids
 
 
 def _of_category(source: Source) -> IdInput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import tensorflow as tf
@@ -12,7 +12,9 @@ import tensorflow as tf
 from data.dataset import PreparedDataset
 from data.pipeline import Batch, Transform
 from data.reading import Reading
+from data.renumbering import Renumbering
 from data.schema import Kind, Schema
+from models.id_axis import IdAxis
 from models.loss_scale import LossScale
 from models.tables import EmbeddingTables, Lookups
 from models.training_step import StepOptions, TrainingStep
@@ -122,9 +124,9 @@ class Recommender(tf.keras.Model):
 
     @property
     def recommends(self) -> bool:
-        """Whether the model can score items for a user: the data has both."""
+        """Whether the model can rank items for a user: the data has both, and who took what."""
         kinds = {feature.kind for feature in self.schema.features}
-        return {Kind.USER, Kind.ITEM} <= kinds
+        return {Kind.USER, Kind.ITEM} <= kinds and "histories" in self.schema.views
 
     def parameters(self) -> list[tf.Variable]:
         """Returns what training sets: tables and dense weights."""
@@ -161,6 +163,20 @@ class Recommender(tf.keras.Model):
             model: The trained model.
         """
         raise NotImplementedError(f"{type(self).__name__} names no pretrained runs")
+
+    def id_axes(self) -> list[IdAxis]:
+        """Returns the dense weights that have an entry for each id of a feature."""
+        return []
+
+    def keep_hashes(self, trained: Recommender, ids: Mapping[str, Renumbering]) -> None:
+        """Hashes ids as a trained model does, to which the same raw ids had other ids.
+
+        Models that hash no ids have nothing to do.
+
+        Args:
+            trained: A model of the same class and settings.
+            ids: By feature, what became of the ids that it has.
+        """
 
     def scores(self, batch: Batch, items: tf.Tensor) -> tf.Tensor:
         """Scores the given items of shape (batch, C), int32. Returns (batch, C), float32."""

@@ -27,7 +27,7 @@ VALUES = "values"
 _CHUNK_ROWS = 65_536
 _NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.npy")
 
-# From a row number in the files to that in the table, for each of several.
+# From row numbers in the files to those in the table; below 0 for rows that it lacks.
 RowMap = Callable[[np.ndarray], np.ndarray]
 
 
@@ -186,23 +186,24 @@ def read_tables(tables: EmbeddingTables, folder: Path) -> None:
                     where=files.path,
                     action="Use the config and the dataset that the run was trained with",
                 )
-            read_table(files, stack, lambda rows: rows)
+            read_table(files, stack)
 
 
-def read_table(files: TableFiles, stack: TableStack, to: RowMap) -> None:
+def read_table(files: TableFiles, stack: TableStack, to: RowMap | None = None) -> None:
     """Sets rows of one table of a stack.
 
     Args:
         files: Where they are.
         stack: The stack.
-        to: The number that a row has in the stack's table.
+        to: The numbers that rows have in the stack's table; by default those in the files.
 
     Raises:
         InputError: Files are missing or damaged, or rows of another width.
     """
     for part, variable in _parts(stack).items():
-        shards = stack.shards if stack.shards > 1 else 1
-        for rows, values in files.read(part, stack.shard, shards):
+        # Of rows with other numbers, any file may hold some of this shard.
+        shard, shards = (stack.shard, stack.shards) if to is None else (0, 1)
+        for rows, values in files.read(part, shard, shards):
             if values.shape[1] != variable.shape[1]:
                 raise InputError(
                     f"The checkpoint's table '{files.table}' must be {variable.shape[1]} wide",
@@ -210,13 +211,13 @@ def read_table(files: TableFiles, stack: TableStack, to: RowMap) -> None:
                     where=files.path,
                     action="Use the config that the run was trained with",
                 )
-            _scatter(variable, stack, files.table, to(rows), values)
+            _scatter(variable, stack, files.table, rows if to is None else to(rows), values)
 
 
 def _scatter(
     variable: tf.Variable, stack: TableStack, table: str, rows: np.ndarray, values: np.ndarray
 ) -> None:
-    mine = rows % stack.shards == stack.shard
+    mine = (rows >= 0) & (rows % stack.shards == stack.shard)
     places = (stack.offsets[table] + rows[mine]) // stack.shards
     taken = tf.cast(tf.constant(values[mine]), variable.dtype)
     variable.scatter_update(tf.IndexedSlices(taken, tf.constant(places)))

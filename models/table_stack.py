@@ -54,17 +54,18 @@ class TableStack(tf.Module):
             tables[0].optimizer, tables[0].l1, tables[0].l2
         )
         self.dtype = tf.as_dtype("float32" if self.optimizer.needs_float32 else storage.dtype)
-        if not storage.is_planned:
+        held = self.rows // shards if storage.holds_rows else 0
+        if held and not storage.is_planned:
             self._check_fits(self.row_bytes, "")
         # By a function, so that nothing else holds the zeros and they are written in place.
         self.variable = tf.Variable(
-            lambda: tf.zeros([self.rows // shards, self.dim], self.dtype),
+            lambda: tf.zeros([held, self.dim], self.dtype),
             trainable=False,
             name=f"tables_{self.key}",
             dtype=self.dtype,
-            shape=[self.rows // shards, self.dim],
+            shape=[held, self.dim],
         )
-        if storage.draws:
+        if held and storage.draws:
             self._draw(seed)
         self.slots: Slots = {}
 

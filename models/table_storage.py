@@ -25,6 +25,7 @@ class TableStorage:
             weights follow from its slots. Slots are float32.
         draws: Whether they get their initial values, which none need whose rows are read anyway.
         is_planned: Whether nothing is allocated, so that no size is refused.
+        holds_rows: Whether there are any rows; where the dense weights alone are wanted, none are.
         communicator: The ranks that share them.
         placement: Which are sharded over several ranks.
     """
@@ -32,6 +33,7 @@ class TableStorage:
     dtype: str = "float32"
     draws: bool = True
     is_planned: bool = False
+    holds_rows: bool = True
     communicator: Communicator = Communicator()  # noqa: RUF009  it has no state
     placement: Placement = Placement()  # noqa: RUF009  frozen
 

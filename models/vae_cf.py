@@ -39,6 +39,7 @@ from data.item_sets import (
 from data.pipeline import MASK, Batch, Transform
 from data.reading import Reading
 from data.schema import FIRST_ID
+from models.id_axis import IdAxis
 from models.recommender import Losses, Recommender, Vectors, masked_mean
 from models.tables import Bag, EmbeddingTables, Part, TableConfig
 from models.vae_cf_config import VAECFConfig
@@ -114,6 +115,11 @@ class VAECF(Recommender):
         outputs = cardinality - FIRST_ID
         back = (config.latent, *reversed(config.hidden), outputs)
         self.decoder = TanhMLP("decoder", back, seed * 1000 + 100, last="zeros")
+
+    def id_axes(self) -> list[IdAxis]:
+        """Returns the decoder's last layer, whose outputs are the items."""
+        kernel, bias = self.decoder.kernels[-1], self.decoder.biases[-1]
+        return [IdAxis(kernel, "item", 1), IdAxis(bias, "item", 0)]
 
     def reading(self, splits: Sequence[str], batch_size: int) -> Reading:
         """Returns how the training batches are read: the lists of items only."""

@@ -22,6 +22,7 @@ import tensorflow as tf
 from absl import logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
+from configs.results import read_results, results_file
 from configs.runs import TrainedRun, config_to_json, in_bfloat16, load_run, schema_sha256
 from data.errors import InputError
 from serving.model_card import ModelCard
@@ -81,14 +82,13 @@ def write_version(run: TrainedRun, folder: Path) -> None:
 
 def model_card(run: TrainedRun, precision: Precision, tolerance: float | None) -> ModelCard:
     """Returns the card of a run's export."""
-    path = run.folder / "metrics.json"
     return ModelCard(
         run.config.model_name,
         run.data.schema.name,
         schema_sha256(run.data),
         run.step,
         config_to_json(run.config),
-        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None,
+        read_results(results_file(run.folder)) or None,
         precision,
         tolerance,
         tf.__version__,

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from configs.results import badness
 from data.errors import InputError, nearest
 from trainers.finished_runs import FinishedRun
-from trainers.selection import LOWER_IS_BETTER
 
 # Shown by default, where measured, in this order; by protocol, less its number of candidates.
 _DEFAULTS = {
@@ -96,7 +96,9 @@ def compare(runs: Sequence[FinishedRun], metrics: Sequence[str]) -> list[Line]:
         _line(label, group, metrics)
         for label, group in zip(_labels([*groups.values()]), groups.values(), strict=True)
     ]
-    return sorted(lines, key=lambda line: [badness(name, line.metrics[name]) for name in metrics])
+    return sorted(
+        lines, key=lambda line: [badness_of(name, line.metrics[name]) for name in metrics]
+    )
 
 
 def references(runs: Sequence[FinishedRun], metrics: Sequence[str]) -> list[Line]:
@@ -156,11 +158,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-def badness(metric: str, spread: Spread | None) -> float:
-    """Returns what is the lower the better the value of a metric is; infinity where unknown."""
-    if spread is None:
-        return math.inf
-    name = metric.partition("@")[0]
-    if name == "calibration":  # 1 is best
-        return abs(spread.mean - 1.0)
-    return spread.mean if name in LOWER_IS_BETTER else -spread.mean
+def badness_of(metric: str, spread: Spread | None) -> float:
+    """Returns `badness` of the mean; infinity where unknown."""
+    return math.inf if spread is None else badness(metric, spread.mean)

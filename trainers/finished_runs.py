@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.results import METRICS_FILE, card_difference, read_results, results_file
 from configs.runs import read_config_file
 from data.errors import InputError
-from trainers.results import METRICS_FILE, read_results
 
 _PARTS = ("metrics", "baseline", "best_reachable", "protocol", "parameters", "timings")
 _HASH_DIGITS = 8
@@ -52,7 +52,7 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[FinishedRun], list[Path]]:
     """
     finished, unfinished = [], []
     for folder in {folder.resolve(): folder for folder in folders}.values():
-        config, results = read_config_file(folder), read_results(folder)
+        config, results = read_config_file(folder), read_results(results_file(folder))
         if not results:
             unfinished.append(folder)
             continue
@@ -91,10 +91,10 @@ def check_protocols(runs: Sequence[FinishedRun]) -> None:
         for name, card in cards.items():
             other = first.setdefault(name, run)
             known = other.results["protocol"][name]
-            for field in [*known, *card]:
-                if known.get(field) != card.get(field):
-                    path = f"protocol.{name}.{field}"
-                    raise _incomparable(path, [other, run], [known.get(field), card.get(field)])
+            field = card_difference(known, card)
+            if field is not None:
+                path = f"protocol.{name}.{field}"
+                raise _incomparable(path, [other, run], [known.get(field), card.get(field)])
 
 
 def _incomparable(field: str, runs: Sequence[FinishedRun], values: Sequence[object]) -> InputError:

@@ -61,8 +61,9 @@ def fit(
         model = build_model(config, data, communicator)
     if not any((model_dir / CHECKPOINTS).glob("step-*")):  # which hold all that was adopted
         adopt_pretrained(model, config, data)
-        if config.trainer.warm_start:
-            print(warm_start(model, config, data), file=sys.stderr)
+        taken_over = warm_start(model, config, data) if config.trainer.warm_start else ""
+        if taken_over and communicator.rank == 0:
+            print(taken_over, file=sys.stderr)
     if communicator.rank == 0:
         print(json.dumps(config_to_json(config), indent=2), file=sys.stderr)
         if communicator.size > 1:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import tensorflow as tf
 
-from configs.runs import TrainedRun
+from configs.results import read_results
+from configs.runs import TrainedRun, schema_sha256
 from data.atomic import write_json
+from data.dataset import PreparedDataset
 from models.communicator import Communicator
 from trainers.baselines import BaseRate, Popularity
 from trainers.details import write_details
 from trainers.evaluation import Result, evaluated_splits, is_click_task, make_evaluator
+from trainers.other_data import OnOtherData
 from trainers.result import json_values
 
-METRICS_FILE = "metrics.json"
 _SLICES_SHOWN = 10
 
 
-def final_split(run: TrainedRun) -> str:
+def final_split(data: PreparedDataset) -> str:
     """Returns `test`, or `validation` where the dataset has no test split."""
-    return "test" if "test" in evaluated_splits(run.data) else "validation"
+    return "test" if "test" in evaluated_splits(data) else "validation"
 
 
 def final_results(
@@ -32,32 +33,45 @@ def final_results(
     timings: dict[str, float],
     communicator: Communicator,
     details: Path | None = None,
+    other: PreparedDataset | None = None,
 ) -> dict[str, Any]:
     """Evaluates the chosen checkpoint and the baseline on the test split.
 
     Args:
-        run: What to evaluate.
-        timings: What was measured of its training; nothing where it is only evaluated.
+        run: The trained run.
+        timings: Of its training.
         communicator: Other processes, each of which evaluates its share.
         details: Folder to write what was found of each user or row into, on rank 0; None for none.
+        other: A dataset to evaluate on in place of the run's own; see `OnOtherData`.
 
     Returns:
         The content of `metrics.json`: metrics and the baseline's (popularity, or the base rate of
         a click task) by metric name, the best reachable scores where the data knows them,
         protocol cards, slices, number of parameters, timings. A metric that is undefined, such as
-        the AUC of rows that are all clicks, is None.
+        the AUC of rows that are all clicks, is None. Of another dataset, also which one, and how
+        many of its ids the run does not know.
     """
-    split = final_split(run)
-    kind = BaseRate if is_click_task(run.data) else Popularity
-    baseline = kind(run.data, run.config.trainer.fit_on)
+    data = run.data if other is None else other
+    scorer = run.model if other is None else OnOtherData(run, other)
+    split = final_split(data)
+    kind = BaseRate if is_click_task(data) else Popularity
+    baseline = kind(data, run.config.trainer.fit_on)
+
+    def evaluate(scored: Any, detailed: bool) -> Result:
+        config = run.config.evaluation
+        return make_evaluator(
+            scored, data, split, config, config.protocols, communicator, detailed
+        ).evaluate()
+
     started = time.perf_counter()
-    ours = _evaluate(run.model, run, split, communicator, details is not None)
+    ours = evaluate(scorer, details is not None)
     if details and ours.details and communicator.rank == 0:
-        write_details(details, ours.details, run.data, run.config.trainer.fit_on)
+        write_details(details, ours.details, data, run.config.trainer.fit_on)
     seconds = time.perf_counter() - started
-    theirs = _evaluate(baseline, run, split, communicator, False)
-    best = run.data.schema.facts.get("best_scores", {}).get(split, {})
+    theirs = evaluate(baseline, False)
+    best = data.schema.facts.get("best_scores", {}).get(split, {})
     return {
+        **(_of_other(data, scorer, split) if isinstance(scorer, OnOtherData) else {}),
         "step": run.step,
         "metrics": json_values(ours.metrics),
         "baseline": {"name": kind.name, "metrics": json_values(theirs.metrics)},
@@ -70,35 +84,23 @@ def final_results(
     }
 
 
-def _evaluate(
-    scorer: Any, run: TrainedRun, split: str, communicator: Communicator, detailed: bool
-) -> Result:
-    config = run.config.evaluation
-    evaluator = make_evaluator(
-        scorer, run.data, split, config, config.protocols, communicator, detailed
-    )
-    return evaluator.evaluate()
+def _of_other(data: PreparedDataset, scorer: OnOtherData, split: str) -> dict[str, Any]:
+    named = {"folder": str(data.folder.resolve()), "schema_sha256": schema_sha256(data)}
+    of_ranking = {} if is_click_task(data) else {"trained_targets": scorer.trained_targets(split)}
+    return {"evaluated_on": named, "unknown_ids": scorer.unknown, **of_ranking}
 
 
-def read_results(model_dir: Path) -> dict[str, Any]:
-    """Returns the content of `metrics.json`; nothing where the run is not finished."""
-    path = model_dir / METRICS_FILE
-    if not path.is_file():
-        return {}
-    return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
-
-
-def write_results(model_dir: Path, results: dict[str, Any]) -> None:
-    """Writes `metrics.json` atomically; its presence marks the run as finished.
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    """Writes a file of results atomically; `metrics.json` marks the run as finished.
 
     What an earlier evaluation measured under other names is kept.
     """
-    earlier = read_results(model_dir)
+    earlier = read_results(path)
     named = ("metrics", "best_reachable", "protocol", "slices", "timings")
     merged = {part: {**earlier.get(part, {}), **results[part]} for part in named}
     known = earlier.get("baseline", {}).get("metrics", {})
     baseline = {**results["baseline"], "metrics": {**known, **results["baseline"]["metrics"]}}
-    write_json(model_dir / METRICS_FILE, {**results, **merged, "baseline": baseline})
+    write_json(path, {**results, **merged, "baseline": baseline})
 
 
 def results_table(results: dict[str, Any], ks: tuple[int, ...]) -> str:

@@ -3,7 +3,9 @@
   python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN
   python -m trainers.run --model=ncf --recipe=ml_1m_mf --data_dir=DATA --model_dir=RUN --seed=2
   python -m trainers.run --model=ncf --data_dir=DATA --model_dir=RUN --set=model.gmf_dim=32
+  python -m trainers.run --model=ncf --data_dir=TODAY --model_dir=RUN --warm_start=YESTERDAYS_RUN
   python -m trainers.run --mode=evaluate --model_dir=RUN [--set=evaluation.ks=10,100]
+  python -m trainers.run --mode=evaluate --model_dir=YESTERDAYS_RUN --data_dir=TODAY
   python -m trainers.run --mode=benchmark --model=dlrm --data_dir=DATA [--benchmark_steps=50]
   python -m trainers.run --plan --model=dlrm --data_dir=DATA [--ranks=4] [--memory_gib=64]
   launch/local.sh 2 --model=ncf --data_dir=DATA --model_dir=RUN
@@ -18,7 +20,6 @@ import gc
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
@@ -27,13 +28,12 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
-from configs.base import EvaluationConfig, RunConfig
+from configs.base import RunConfig
 from configs.overrides import apply_overrides
 from configs.registry import MODELS, recipe
 from configs.runs import (
     CONFIG_FILE,
     config_from_json,
-    load_run,
     read_config_file,
 )
 from data.dataset import PreparedDataset
@@ -43,13 +43,11 @@ from models.communicator import Communicator
 from trainers import plan_flags
 from trainers.agreement import OtherRankError, StoppedError, largest, share_failure
 from trainers.allocator import keep_freed_memory
-from trainers.board.projector import write_projector
-from trainers.details import DETAILS_FOLDER
 from trainers.distributed import is_lost_rank, make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
+from trainers.final_evaluation import evaluate_run
 from trainers.fitting import fit
 from trainers.profiling import parse_profile_steps
-from trainers.results import final_results, results_table, write_results
 from trainers.run_folder import open_run_folder, unlock_run_folder
 
 EXIT_BAD_INPUT = 2
@@ -62,7 +60,12 @@ _MODEL = flags.DEFINE_enum("model", None, sorted(MODELS), "The model to train.")
 _RECIPE = flags.DEFINE_string(
     "recipe", "default", "Recipe of configs/<model>.py to start from, or a file: best.yaml."
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared dataset, from data.prepare.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Prepared dataset, from data.prepare. --mode=evaluate: by default the run's own; on another, "
+    "results go to metrics-on-HASH.json.",
+)
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder: written, or gone on with.")
 _MODE = flags.DEFINE_enum(
     "mode",
@@ -89,7 +92,9 @@ flags.DEFINE_enum(
     "mixed_precision", None, ["off", "bfloat16", "float16"], "Type of the dense activations."
 )
 flags.DEFINE_bool("xla", None, "Compile the dense part with XLA.")
-flags.DEFINE_string("warm_start", None, "Run folder whose weights to start from.")
+flags.DEFINE_string(
+    "warm_start", None, "Run folder whose weights to start from, by raw id (docs/retrain.md)."
+)
 flags.DEFINE_integer("seed", None, "Seed of initial values, data order and sampling.")
 
 
@@ -107,7 +112,7 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     """Trains, evaluates the chosen checkpoint on test, and writes `metrics.json`."""
     timings = _fit(config, model_dir, communicator)
     gc.collect()  # the evaluation reads the tables anew, and twice they may not fit
-    evaluate(model_dir, timings, config.evaluation, communicator)
+    evaluate_run(model_dir, _DATA_DIR.value, timings, config.evaluation, communicator)
 
 
 def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict[str, float]:
@@ -127,22 +132,6 @@ def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict
     }
 
 
-def evaluate(
-    model_dir: Path,
-    timings: dict[str, float],
-    settings: EvaluationConfig,
-    communicator: Communicator,
-) -> None:
-    """Evaluates a trained run on test, prints the table and writes `metrics.json`."""
-    run = load_run(model_dir, _DATA_DIR.value, communicator)
-    run = replace(run, config=replace(run.config, evaluation=settings))
-    results = final_results(run, timings, communicator, model_dir / DETAILS_FOLDER)
-    if communicator.rank == 0:
-        write_results(model_dir, results)
-        print(results_table(results, settings.ks))
-    write_projector(run, silent=communicator.rank > 0)
-
-
 def evaluate_again(model_dir: Path, communicator: Communicator) -> None:
     """Evaluates a finished run, with `--set=evaluation...` applied to its own config.
 
@@ -160,7 +149,7 @@ def evaluate_again(model_dir: Path, communicator: Communicator) -> None:
         )
     config = config_from_json(read_config_file(model_dir), model_dir / CONFIG_FILE)
     settings = apply_overrides(config, _SET.value).evaluation
-    evaluate(model_dir, {}, settings, communicator)
+    evaluate_run(model_dir, _DATA_DIR.value, {}, settings, communicator)
 
 
 def _open_on_rank_0(

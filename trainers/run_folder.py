@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from configs.base import RunConfig
+from configs.results import METRICS_FILE
 from configs.runs import CONFIG_FILE, config_to_json, read_config_file, schema_sha256
 from data.atomic import write_json
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from trainers.results import METRICS_FILE
 
 LOCK_FILE = ".lock"
 _LOCKS: list[int] = []  # descriptors that hold them

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from configs.results import badness
 from data.errors import InputError
 from trainers.checkpoints import TrainState
 
-LOWER_IS_BETTER = ("logloss", "normalised_entropy")
 _AUTO = ("ndcg@10/sampled", "ndcg@10/full", "ndcg@10/foldin", "auc")
 
 
@@ -20,9 +20,9 @@ def judge(state: TrainState, name: str, value: float) -> None:
         name: The monitored metric.
         value: Its value; one that is not finite never wins.
     """
-    sign = -1.0 if name in LOWER_IS_BETTER else 1.0
     is_first = state.best_step == 0
-    if math.isfinite(value) and (is_first or sign * value > sign * state.best_value):
+    is_better = is_first or badness(name, value) < badness(name, state.best_value)
+    if math.isfinite(value) and is_better:
         state.best_value, state.best_step = value, state.step
         state.evaluations_since_best = 0
     else:

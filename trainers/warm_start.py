@@ -1,25 +1,31 @@
-"""A warm start: the weights of a finished run, in a model of a dataset that has grown."""
+"""A warm start: the weights of a finished run, in a model of another dataset."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Collection, Mapping
 
 from configs.base import RunConfig
-from configs.runs import TrainedRun, best_checkpoint, load_run
+from configs.runs import TrainedRun, best_checkpoint, load_without_rows
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.schema import Feature
+from data.feature import Feature
+from data.renumbering import Renumbering, renumber_all
+from data.schema import FIRST_ID
+from models.click_model import ClickModel
 from models.closed_form import ClosedForm
+from models.dense_transfer import transfer_dense
 from models.recommender import Recommender
 from models.saving import TABLES
 from models.table_transfer import transfer_rows
+from trainers.other_data import check_columns
 
 
 def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> str:
     """Sets a model's weights, and its tables' optimizer slots, to those of `trainer.warm_start`.
 
-    The dense optimizer starts anew. Rows of new ids keep their initial values, which depend on the
-    seed, the table and the row alone.
+    What belongs to an id is moved by raw id, so vocabularies may have grown, shrunk or changed
+    their order. What belongs to new ids keeps its initial values. The dense optimizer starts anew:
+    its count of steps is also the place in the learning rate's schedule, which is the new run's.
 
     Args:
         model: Freshly built.
@@ -27,67 +33,80 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
         data: The dataset that it was built for.
 
     Returns:
-        What was taken over, for people.
+        What was taken over, for people: a table by feature.
 
     Raises:
-        InputError: No such run, one of another model, or a dataset whose vocabularies do not begin
-            with those of the run's.
+        InputError: No such run, one of another model or of other settings, or a dataset of other
+            columns.
     """
-    run = load_run(Path(config.trainer.warm_start), None, model.tables.communicator)
+    run = load_without_rows(config.trainer.warm_start)
     if run.config.model_name != config.model_name or isinstance(model, ClosedForm):
         raise InputError(
             "A warm start needs a run of the same model, trained in steps",
             received=f"{run.config.model_name} for {config.model_name}",
             where=run.folder,
         )
-    known = _known_ids(run, data)
+    check_columns(run, data)
+    if _numbers(model) != _numbers(run.model):
+        raise InputError(
+            "A warm start needs a model with the same numbers as inputs",
+            received=f"{', '.join(_numbers(model))}, trained {', '.join(_numbers(run.model))}",
+            where="model.exclude",
+            action="Use the model settings of the run to start from",
+        )
+    ids = renumber_all(run.data, data)
+    old = run.model.tables.configs
+    # Tables are called after a feature, or PART/FEATURE.
+    named = {table: table.rpartition("/")[2] for table in old}
+    of_tables = {table: ids[name] for table, name in named.items() if name in ids}
     model.tables.build_slots()
-    old, new = run.model.tables.configs, model.tables.configs
-    copied = transfer_rows(best_checkpoint(run.folder) / TABLES, old, model.tables, known)
+    anew = transfer_rows(best_checkpoint(run.folder) / TABLES, old, model.tables, of_tables)
     model.tables.updates.assign(run.model.tables.updates)
-    _assign_dense(run, model)
-    added = {name: new[name].rows - rows for name, rows in copied.items()}
-    grown = ", ".join(f"{name} +{rows:,}" for name, rows in added.items() if rows)
-    return (
-        f"warm start from {run.folder}: {sum(copied.values()):,} rows of {len(copied)} tables; "
-        f"new rows: {grown or 'none'}"
+    transfer_dense(model, run.model, ids)
+    used = {name: ids[name] for name in ids if name in named.values() or _is_output(model, name)}
+    return "\n".join(
+        [
+            f"warm start from {run.folder}, step {run.step:,}; rows moved by raw id:",
+            *_table(used),
+            *_notes(model, run, data, anew),
+        ]
     )
 
 
-def _known_ids(run: TrainedRun, data: PreparedDataset) -> dict[str, int]:
-    """Returns the ids that the run knows, by table whose feature has a vocabulary."""
-    features = {feature.name: feature for feature in data.schema.features}
-    known = {}
-    for feature in run.data.schema.features:
-        if feature.vocabulary is None or feature.name not in features:
-            continue
-        _check_goes_on(feature, run, data)
-        known[feature.name] = run.data.schema.cardinality(feature.name)
-    # Tables are called after a feature, or PART/FEATURE.
-    named = {table: table.rpartition("/")[2] for table in run.model.tables.configs}
-    return {table: known[name] for table, name in named.items() if name in known}
+def _is_output(model: Recommender, feature: str) -> bool:
+    return any(axis.feature == feature for axis in model.id_axes())
 
 
-def _check_goes_on(feature: Feature, run: TrainedRun, data: PreparedDataset) -> None:
-    before, now = run.data.raw_ids(feature.name), data.raw_ids(feature.name)
-    if len(now) < len(before) or (now[: len(before)] != before).any():
-        raise InputError(
-            f"The vocabulary of '{feature.name}' must begin with that of the run to start from",
-            received="another order, or fewer ids",
-            where=f"{data.folder}, and {run.data.folder}",
-            action="Prepare the new data with data.prepare --append=" + str(run.data.folder),
-        )
+def _table(ids: Mapping[str, Renumbering]) -> list[str]:
+    width = max(map(len, ("feature", *ids)))
+    lines = [f"{'feature':<{width}}{'kept':>12}{'new':>12}{'dropped':>12}{'kept of all':>13}"]
+    for name, found in ids.items():
+        share = found.kept / max(1, found.cardinality - FIRST_ID)
+        counts = "".join(f"{count:>12,}" for count in (found.kept, found.new, found.dropped))
+        lines.append(f"{name:<{width}}{counts}{share:>13.1%}")
+    return lines
 
 
-def _assign_dense(run: TrainedRun, model: Recommender) -> None:
-    ours, theirs = model.trainable_variables, run.model.trainable_variables
-    shapes = [[tuple(w.shape) for w in weights] for weights in (ours, theirs)]
-    if shapes[0] != shapes[1]:
-        raise InputError(
-            "A warm start needs dense weights of the same shapes",
-            received="others: such as those of an output for each item, which has grown",
-            where=run.folder,
-            action="Use its model settings; a model with an output layer of items starts anew",
-        )
-    for mine, other in zip(ours, theirs, strict=True):
-        mine.assign(other)
+def _notes(
+    model: Recommender, run: TrainedRun, data: PreparedDataset, anew: Collection[str]
+) -> list[str]:
+    """Returns what else a reader must know."""
+    notes = []
+    if anew:
+        tables = ", ".join(sorted(anew))
+        notes.append(f"initial values, as there is another number of rows: {tables}")
+    schemas = run.data.schema, data.schema
+    refitted = [
+        n for n in _numbers(model) if len({_fitted(schema.feature(n)) for schema in schemas}) > 1
+    ]
+    if refitted:
+        notes.append(f"fitted anew, so that old rows score otherwise: {', '.join(refitted)}")
+    return notes
+
+
+def _numbers(model: Recommender) -> tuple[str, ...]:
+    return model.features.numbers if isinstance(model, ClickModel) else ()
+
+
+def _fitted(feature: Feature) -> tuple[object, ...]:
+    return feature.statistics, feature.transforms, feature.boundaries

@@ -13,7 +13,7 @@ from tests.docs.pages import blocks, read_page, run_bash
 PAGE = read_page("docs/your-data.md")
 
 pytestmark = [
-    pytest.mark.timeout(900),  # nine processes that load TensorFlow one after the other
+    pytest.mark.timeout(900),  # eleven processes that load TensorFlow one after the other
     pytest.mark.skipif(not shutil.which("curl"), reason="the page asks by curl"),
 ]
 
@@ -45,6 +45,10 @@ def test_raw_values_are_answered(printed: list[str]) -> None:
 
 def test_training_goes_on_with_a_new_month(printed: list[str]) -> None:
     assert "together: 15,000 rows" in printed[2]
-    new = re.search(r"warm start from RUN: .* new rows: .*deep/user \+(\d+)", printed[2])
+    assert "warm start from RUN, step " in printed[2]
+    new = re.search(r"^user +\d+ +(\d+) +0 ", printed[2], re.MULTILINE)
     assert new, printed[2]
     assert 20 <= int(new[1]) <= 40
+    assert f"ids that RUN does not know: user {new[1]}" in printed[2]
+    assert "Not worse: auc 0." in printed[2]
+    assert "Exported to EXPORT/2; a clean process" in printed[2]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import tensorflow as tf
 
@@ -19,6 +21,7 @@ from models.dlrm import DLRM
 from models.dlrm_config import DLRMConfig
 from models.wide_deep import WideDeep
 from models.wide_deep_config import WideDeepConfig
+from tests.data.spec_tables import prepare_frame
 from tests.models.mixed_data import training_batch
 
 Make = Callable[..., ClickModel]
@@ -160,6 +163,19 @@ def test_rows_without_items_cannot_be_ranked(make: Make, clicks: PreparedDataset
     model = make(clicks)
     assert not model.recommends
     with pytest.raises(InputError, match=r"all that a score needs.*rows with hours"):
+        model.item_scores({"user": tf.constant([2])})
+
+
+@every_model
+def test_rows_without_histories_are_scored_and_not_ranked(make: Make, tmp_path: Path) -> None:
+    ids = [f"x{n % 5}" for n in range(40)]
+    labels = [n % 2 for n in range(40)]
+    split = ["train"] * 30 + ["test"] * 10
+    frame = pl.DataFrame({"label": labels, "user": ids, "item": ids, "split": split})
+    features = {name: {"kind": name} for name in ("label", "user", "item")}
+    model = make(prepare_frame(frame, features, tmp_path / "data"))
+    assert not model.recommends
+    with pytest.raises(InputError, match="no user, item or history"):
         model.item_scores({"user": tf.constant([2])})
 
 

@@ -18,6 +18,7 @@ from conftest import Exported, ExportOf, run_module
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from configs.runs import load_run, schema_sha256
+from data.atomic import write_json
 from data.errors import InputError
 from models import table_stack
 from models.recommender import Recommender
@@ -192,3 +193,24 @@ def test_command_names_a_missing_run(tmp_path: Path) -> None:
     assert "error: A run folder must hold a config.json." in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "e").exists()
+
+
+def test_a_run_that_is_worse_than_yesterdays_is_refused(tmp_path: Path) -> None:
+    for folder, ndcg in (("today", 0.20), ("yesterday", 0.25)):
+        (tmp_path / folder).mkdir()
+        data = {"folder": "DATA", "schema_sha256": "0" * 64}
+        write_json(tmp_path / folder / "config.json", {"data": data})
+        results = {"metrics": {"ndcg@10/full": ndcg}, "protocol": {"full": {"users": 9}}}
+        write_json(tmp_path / folder / "metrics.json", results)
+    flags = [f"--model_dir={tmp_path / 'today'}", f"--export_dir={tmp_path / 'export'}"]
+    flags.append("--must_not_regress=ndcg@10/full:0.01")
+    done = run_module("serving.export", *flags, f"--baseline_run={tmp_path / 'yesterday'}")
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1] == (
+        f"refused: ndcg@10/full 0.2, of {tmp_path / 'yesterday'} 0.25: worse by 0.05, "
+        "at most 0.01 allowed"
+    )
+    assert not (tmp_path / "export").exists()
+    done = run_module("serving.export", *flags)
+    assert done.returncode == 2
+    assert "--baseline_run and --must_not_regress go together" in done.stderr

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from configs.base import EvaluationConfig, RunConfig
+from configs.results import read_results
 from configs.runs import TrainedRun
 from data.atomic import write_json
 from data.blocks import ColumnData, write_split
@@ -28,7 +29,7 @@ from trainers.click_evaluation import ClickEvaluator
 from trainers.click_metrics import NAMES, click_metrics
 from trainers.reporting import Reporter
 from trainers.result import Result
-from trainers.results import final_results, read_results, results_table, write_results
+from trainers.results import final_results, results_table, write_results
 
 ROWS = {"train": 200, "validation": 53, "test": 101}
 COLOURS = ("red", "green", "blue")
@@ -218,12 +219,12 @@ def test_undefined_metrics_are_null_in_the_files_and_words_in_the_table(
     config = RunConfig("linear", "tiny", None, evaluation=evaluation)
     run = TrainedRun(tmp_path, config, clicks, Linear(), 3)  # type: ignore[arg-type]
     results = final_results(run, {}, Communicator())
-    write_results(tmp_path, results)
+    write_results(tmp_path / "metrics.json", results)
     written = strict_json((tmp_path / "metrics.json").read_text())
     green = next(row for row in written["slices"]["colour"] if row["value"] == "green")
     assert green["auc"] is None
     assert green["logloss"] > 0
-    for shown in (results, read_results(tmp_path)):
+    for shown in (results, read_results(tmp_path / "metrics.json")):
         (line,) = (n for n in results_table(shown, (10,)).splitlines() if n.startswith("  green"))
         assert line.split()[2] == "undefined"
     one_class = {**results, "metrics": {**results["metrics"], "auc": None}}

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainers.comparison import Line, badness
+from configs.results import LOWER_IS_BETTER
+from trainers.comparison import Line, badness_of
 from trainers.finished_runs import FinishedRun
 from trainers.report_page.charts import Series, curves
 from trainers.report_page.evidence import Compared, Evidence
 from trainers.report_page.statistics import Interval, PairedTest, holm, mean_interval, paired_test
 from trainers.report_page.tables import UNKNOWN, Bar, Cell, Chart, Section, Table, number
-from trainers.selection import LOWER_IS_BETTER
 
 _EVALUATIONS = "metrics.jsonl"
 _LEVEL = 0.05
@@ -67,11 +67,11 @@ def _column(compared: Compared, metric: str) -> list[Cell]:
     known = [i for i in intervals if i is not None and math.isfinite(i.low)]
     low = min((i.low for i in known), default=0.0)
     width = max((i.high for i in known), default=1.0) - low
-    best = min(badness(metric, e.line.metrics[metric]) for e in compared.lines)
+    best = min(badness_of(metric, e.line.metrics[metric]) for e in compared.lines)
     cells = []
     for evidence, interval in zip(compared.lines, intervals, strict=True):
         spread = evidence.line.metrics[metric]
-        strong = spread is not None and badness(metric, spread) == best
+        strong = spread is not None and badness_of(metric, spread) == best
         cell = Cell(_plain(evidence.line, metric).text, strong=strong)
         if interval is not None and interval in known and width > 0:
             note = f"{interval.low:.4f} to {interval.high:.4f}"

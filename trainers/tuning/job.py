@@ -8,12 +8,12 @@ from typing import Any
 
 from configs.base import RunConfig
 from configs.overrides import field_paths
+from configs.results import LOWER_IS_BETTER
 from configs.runs import config_to_json, schema_sha256
 from configs.search import Dimension, space_to_json
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from trainers.evaluation import evaluated_splits
-from trainers.selection import LOWER_IS_BETTER
 
 _TRIALS = "trials"
 

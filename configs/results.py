@@ -1,0 +1,50 @@
+"""The results of finished runs: their files, which way a metric is better, what is comparable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+METRICS_FILE = "metrics.json"
+LOWER_IS_BETTER = ("logloss", "normalised_entropy")
+_HASH_DIGITS = 8
+_CLICK = "click"  # the protocol of metrics that name none
+
+
+def results_file(model_dir: Path, schema_sha256: str | None = None) -> Path:
+    """Returns the file of a run's results.
+
+    Args:
+        model_dir: The run folder.
+        schema_sha256: Hash of the dataset that it was evaluated on, if not its own.
+    """
+    if schema_sha256 is None:
+        return model_dir / METRICS_FILE
+    return model_dir / f"metrics-on-{schema_sha256[:_HASH_DIGITS]}.json"
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Returns the content of a file of results; nothing where there is none yet."""
+    if not path.is_file():
+        return {}
+    return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+
+
+def badness(metric: str, value: float) -> float:
+    """Returns a number that is lower for a better value of a metric, in the metric's own unit."""
+    name = metric.partition("@")[0]
+    if name == "calibration":  # 1 is best
+        return abs(value - 1.0)
+    return value if name in LOWER_IS_BETTER else -value
+
+
+def protocol_of(metric: str) -> str:
+    """Returns the protocol that a metric's name ends in: `full` of `ndcg@10/full`."""
+    return metric.rpartition("/")[2] if "/" in metric else _CLICK
+
+
+def card_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """Returns the first field in which two protocol cards differ; None where none does."""
+    return next((name for name in [*one, *other] if one.get(name) != other.get(name)), None)
