@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import typing
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from configs.base import EvaluationConfig, RunConfig, TrainerConfig
 from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
-from data.schema import SCHEMA_FILE
+from models.checksums import damage
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_weights
@@ -42,11 +41,6 @@ class TrainedRun:
     data: PreparedDataset
     model: Recommender
     step: int
-
-
-def schema_sha256(data: PreparedDataset) -> str:
-    """Returns the hash that identifies a prepared dataset."""
-    return hashlib.sha256((data.folder / SCHEMA_FILE).read_bytes()).hexdigest()
 
 
 def config_from_json(value: dict[str, Any], where: Path) -> RunConfig:
@@ -135,7 +129,7 @@ def load_run(
     saved = read_config_file(folder)
     config = config_from_json(saved, folder / CONFIG_FILE)
     data = PreparedDataset(data_dir or saved["data"]["folder"])
-    if schema_sha256(data) != saved["data"]["schema_sha256"]:
+    if data.schema_sha256 != saved["data"]["schema_sha256"]:
         raise InputError(
             "The dataset must be the one that the run was trained on",
             received=f"another schema.json in {data.folder}",
@@ -161,5 +155,18 @@ def _restored(
     with table_storage(draws=False):  # every row is read
         model = build_model(config, data, communicator)
     checkpoint = best_checkpoint(folder)
+    _check_whole(checkpoint, model.tables.communicator)
     load_weights(model, checkpoint)
     return TrainedRun(folder, config, data, model, int(checkpoint.name.rpartition("-")[2]))
+
+
+def _check_whole(checkpoint: Path, communicator: Communicator) -> None:
+    found = damage(checkpoint, communicator.rank, communicator.size)
+    if found:
+        raise InputError(
+            "The checkpoint to use must be as it was written",
+            received=found,
+            where=checkpoint,
+            action="Put it back from a copy; or delete metrics.json and give the training command "
+            "again, which goes on from a checkpoint before it",
+        )

@@ -84,6 +84,28 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         os.close(lock)
 
 
+def check_writable(folder: Path) -> None:
+    """Checks by writing a file that a folder, made where it is absent, can be written to.
+
+    Raises:
+        InputError: It cannot, as on a read-only or full disk.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = _beside(folder / "probe", _PARTIAL)
+        try:
+            probe.write_bytes(b"1")
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            "The output must be a folder that can be written",
+            received=error,
+            where=folder,
+            action="Choose another folder, or mend its permissions or its disk",
+        ) from error
+
+
 def clear_leftovers(path: Path) -> None:
     """Removes what killed processes left beside `path`, or puts back what they were replacing."""
     for left in _all_beside(path, _REPLACED):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.runs import TrainedRun, in_bfloat16, load_run
-from data.atomic import atomic_folder
+from data.atomic import atomic_folder, check_writable
 from data.errors import InputError
 from serving.model_card import ModelCard, model_card, write_card
 from serving.precision import TOLERANCES, Precision
@@ -146,6 +147,14 @@ def _verify(answers: Sample, folder: Path, precision: Precision) -> None:
             text=True,
             check=False,
         )
+    if done.returncode < 0:
+        raise InputError(
+            "The process that checks the export must come to its end",
+            received=f"python -m serving.verify killed by {signal.Signals(-done.returncode).name}",
+            where=folder,
+            action="Nothing was published. If memory ran out (dmesg | tail), free some, or export "
+            "on a larger machine",
+        )
     if done.returncode:
         raise InputError(
             "The export must give the trainer's scores in a clean process",
@@ -164,6 +173,7 @@ def main(argv: list[str]) -> None:
     try:
         if not _MODEL_DIR.value or not _EXPORT_DIR.value:
             raise InputError("--model_dir and --export_dir must be given", action="See --help")
+        check_writable(Path(_EXPORT_DIR.value))
         run = load_run(_MODEL_DIR.value, _DATA_DIR.value)
         shown = example(run)
         precision = cast(Precision, _PRECISION.value)

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from configs.runs import TrainedRun, config_to_json, schema_sha256
+from configs.runs import TrainedRun, config_to_json
 from data.atomic import write_json, write_text
 from serving.precision import Precision
 
@@ -55,7 +55,7 @@ def model_card(run: TrainedRun, precision: Precision, tolerance: float | None) -
     return ModelCard(
         run.config.model_name,
         run.data.schema.name,
-        schema_sha256(run.data),
+        run.data.schema_sha256,
         run.step,
         config_to_json(run.config),
         json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None,

@@ -14,7 +14,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
 from models.recommender import Recommender
-from trainers.agreement import StoppedError, any_rank, share_failure
+from trainers.agreement import StoppedError, any_rank, failing_together, share_failure
 from trainers.checkpoints import Checkpoints, TrainState
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
@@ -61,7 +61,9 @@ class Trainer:
         communicator.broadcast(_same_on_all_ranks(model))
         self._saved = replace(self.state)
         silent = communicator.rank > 0
-        self.reporter = Reporter(model_dir, self.steps.total, silent)
+        # Within an epoch, the evaluation after its last step is still to come.
+        evaluated = self.state.step - (self.state.streams is not None)
+        self.reporter = Reporter(model_dir, evaluated, self.steps.total, silent)
         self._evaluator = self._make_evaluator(config)
         if self._evaluator:
             self._monitor = find_monitor(self._config.monitor, self._evaluator.metric_names())
@@ -189,6 +191,8 @@ class Trainer:
     def _save(self) -> None:
         # Writing the same step again would replace a good checkpoint for nothing.
         if self.state != self._saved:
+            with failing_together(self._communicator):
+                self._data.check_unchanged()  # nor was what is saved trained on another
             self._checkpoints.save(self._model, self.state)
             self._saved = replace(self.state)
         self._last_save = time.monotonic()

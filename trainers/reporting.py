@@ -12,8 +12,10 @@ from typing import Any
 import tensorflow as tf
 
 from configs.runs import CONFIG_FILE
+from data.atomic import write_text
 from trainers.result import json_values
 
+_EVALUATIONS = "metrics.jsonl"
 _SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -22,17 +24,21 @@ class Reporter:
 
     Args:
         model_dir: The run folder; TensorBoard reads the same.
+        evaluated: The last step whose evaluation counts; those after it are made again.
         total_steps: Steps of the whole run.
         silent: Whether to say and write nothing, on ranks other than 0.
     """
 
-    def __init__(self, model_dir: Path, total_steps: int, silent: bool) -> None:
+    def __init__(self, model_dir: Path, evaluated: int, total_steps: int, silent: bool) -> None:
         self._model_dir = model_dir
         self._total_steps = total_steps
         self._silent = silent
         self._last_line = 0.0
         self._started: tuple[float, int] | None = None
-        self._writer = None if silent else tf.summary.create_file_writer(str(model_dir))
+        self._writer = None
+        if not silent:
+            self._writer = tf.summary.create_file_writer(str(model_dir))
+            _cut(model_dir / _EVALUATIONS, evaluated)
 
     def config(self, text: str) -> None:
         """Shows the resolved config in TensorBoard's text tab."""
@@ -72,7 +78,7 @@ class Reporter:
         self._writer.flush()
         values = json_values(dict(metrics))
         record: dict[str, Any] = {"step": step, "split": split, "metrics": values}
-        with (self._model_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self._model_dir / _EVALUATIONS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def line(self, text: str) -> None:
@@ -84,6 +90,17 @@ class Reporter:
         """Writes what is buffered."""
         if self._writer:
             self._writer.close()
+
+
+def _cut(path: Path, step: int) -> None:
+    """Removes from a file of evaluations those after a step, and a line that a kill cut short."""
+    if not path.is_file():
+        return
+    text = path.read_text(encoding="utf-8")
+    whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    kept = "".join(line for line in whole if json.loads(line)["step"] <= step)
+    if kept != text:
+        write_text(path, kept)
 
 
 def _short(value: float) -> str:

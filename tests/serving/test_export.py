@@ -17,7 +17,7 @@ from answers import assert_lists, every_model, model_scores, pasts
 from conftest import Exported, ExportOf, run_module
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from configs.runs import load_run, schema_sha256
+from configs.runs import load_run
 from data.errors import InputError
 from models import table_stack
 from models.recommender import Recommender
@@ -72,7 +72,7 @@ def test_fresh_process_gives_the_trainers_scores(
 
 def test_model_card_says_what_the_version_is(bert_text: Exported) -> None:
     card = json.loads((bert_text.path / CARD_FILE).read_text())
-    assert card["schema_sha256"] == schema_sha256(bert_text.run.data)
+    assert card["schema_sha256"] == bert_text.run.data.schema_sha256
     assert card["config"]["model_name"] == "bert4rec"
     assert card["results"] == {"metrics": {"ndcg@10/full": 0.25}, "protocol": {"k": 10}}
     assert (card["precision"], card["tolerance"]) == ("float32", 1e-5)

@@ -228,7 +228,7 @@ def test_undefined_metrics_are_null_in_the_files_and_words_in_the_table(
         assert line.split()[2] == "undefined"
     one_class = {**results, "metrics": {**results["metrics"], "auc": None}}
     assert "undefined" in results_table(one_class, (10,)).splitlines()[2]
-    reporter = Reporter(tmp_path, 1, silent=False)
+    reporter = Reporter(tmp_path, 0, 1, silent=False)
     reporter.evaluation(1, "validation", {"auc": float("nan"), "logloss": 0.5})
     reporter.close()
     line = strict_json((tmp_path / "metrics.jsonl").read_text())
