@@ -1,0 +1,98 @@
+"""Injects faults into real runs, and says what the user saw and what was lost.
+
+  python -m trainers.bad_days --work_dir=FOLDER --out=table.md
+  python -m trainers.bad_days --work_dir=/shared/disk/FOLDER --only=kills,full_checkpoint --kills=5
+  python -m trainers.bad_days --list
+
+Put --work_dir on the disk whose runs you want to trust. Small trainings are killed, their disks
+filled, their checkpoints damaged, their clocks set; each must say so in one line, go on by the same
+command, and end with the metrics and weights of a run that nothing disturbed, bit for bit. All
+faults take about half an hour; as root more of them can be injected. What cannot be injected here
+counts as not run, never as passed. Exit code 1 where a fault was not survived.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+
+from absl import app, flags
+
+from data.atomic import write_text
+from data.command_line import no_argument, parse_flags, run_main
+from data.errors import InputError, nearest
+from data.row_stream import Report
+from trainers.bad_days import clocks, damage, datasets, disks, kills
+from trainers.bad_days.outcome import FAILED, Fault, Row, markdown_table, plain_table
+from trainers.bad_days.workshop import Workshop
+
+FAULTS = (*disks.FAULTS, *damage.FAULTS, *datasets.FAULTS, *clocks.FAULTS, *kills.FAULTS)
+
+_WORK_DIR = flags.DEFINE_string("work_dir", None, "New or empty folder for all runs; about 100 MB.")
+_ONLY = flags.DEFINE_list("only", [], "Names of faults, or patterns such as 'damaged_*'.")
+_KILLS = flags.DEFINE_integer("kills", 20, "How often one training is killed.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 1, "Seed of the random moments.")
+_OUT = flags.DEFINE_string("out", None, "File to write the table to, as Markdown.")
+_LIST = flags.DEFINE_bool("list", False, "Print the names of the faults, and end.")
+
+
+def chosen(patterns: list[str]) -> list[Fault]:
+    """Returns the faults that some pattern names; all where there are none.
+
+    Raises:
+        InputError: A pattern names none.
+    """
+    names = [fault.name for fault in FAULTS]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise InputError(
+                "--only must name faults", received=pattern, action=nearest(pattern, names)
+            )
+    wanted = [n for n in names if any(fnmatch.fnmatch(n, pattern) for pattern in patterns or "*")]
+    return [fault for fault in FAULTS if fault.name in wanted]
+
+
+def run(report: Report) -> int:
+    """Injects the faults, prints the table, and returns the exit code."""
+    faults = chosen(_ONLY.value)
+    if _LIST.value:
+        print("\n".join(f"{fault.name:<22}{fault.title}" for fault in faults))
+        return 0
+    workshop = Workshop(_empty_folder(_WORK_DIR.value), _KILLS.value, _SEED.value, report)
+    rows = []
+    for number, fault in enumerate(faults, 1):
+        report(f"{number}/{len(faults)} {fault.name}: {fault.title}")
+        started = time.perf_counter()
+        rows.append(Row.of(fault, workshop))
+        report(f"{fault.name}: {rows[-1].outcome}, {time.perf_counter() - started:.0f} s")
+    print(plain_table(rows))
+    if _OUT.value:
+        write_text(Path(_OUT.value), markdown_table(rows))
+    return int(any(row.outcome == FAILED for row in rows))
+
+
+def _empty_folder(value: str | None) -> Path:
+    if not value:
+        raise InputError("--work_dir must be given", action="See --help")
+    folder = Path(value).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            "--work_dir must be a new or an empty folder", received=value, action="Choose another"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def main(argv: list[str]) -> None:
+    """Parses, builds and calls."""
+    no_argument(argv)
+    sys.exit(run_main(run))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)
