@@ -81,7 +81,7 @@ def read_config_file(model_dir: Path) -> dict[str, Any]:
     """Reads `config.json` of a run folder.
 
     Raises:
-        InputError: No run there.
+        InputError: No run there, or a damaged one.
     """
     path = model_dir / CONFIG_FILE
     if not path.is_file():
@@ -90,7 +90,20 @@ def read_config_file(model_dir: Path) -> dict[str, Any]:
             received=model_dir if model_dir.exists() else f"{model_dir}, which does not exist",
             action="Train one: python -m trainers.run --model=... --model_dir=" + str(model_dir),
         )
-    return typing.cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+    return _read_json(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            "A run folder's files must be as they were written",
+            received=error,
+            where=path,
+            action="Put the file back from a copy",
+        ) from error
+    return typing.cast(dict[str, Any], value)
 
 
 def best_checkpoint(model_dir: Path) -> Path:
@@ -101,7 +114,7 @@ def best_checkpoint(model_dir: Path) -> Path:
     """
     best = model_dir / BEST_FILE
     if best.is_file():
-        return model_dir / CHECKPOINTS / json.loads(best.read_text())["checkpoint"]
+        return model_dir / CHECKPOINTS / _read_json(best)["checkpoint"]
     raise InputError(
         "The run must be finished",
         received=f"no {BEST_FILE}",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
@@ -20,52 +19,10 @@ from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_weights, save_weights
 from trainers.agreement import any_rank, failing_together, join_texts, share_failure, share_text
-from trainers.streams import Streams
+from trainers.train_state import TrainState
 
 _STATE_FILE = "state.json"
 _DAMAGED = "damaged-"
-
-
-@dataclass
-class TrainState:
-    """Where a run is. Every random choice is keyed by the seed and this position.
-
-    Attributes:
-        step: Steps taken.
-        epoch: Epoch in progress, from 0.
-        streams: Where that epoch's readers stand; None before its first step.
-        seconds: Time spent in training steps, over all sittings.
-        best_value: Best `monitor` so far.
-        best_step: Step of the best `monitor`; 0 before the first evaluation.
-        evaluations_since_best: Evaluations without a better one.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    streams: Streams | None = None
-    seconds: float = 0.0
-    best_value: float = float("-inf")
-    best_step: int = 0
-    evaluations_since_best: int = 0
-
-    def to_json(self) -> str:
-        """Returns the state as JSON."""
-        # JSON has no infinity; absent means that nothing was evaluated yet.
-        values = {k: v for k, v in asdict(self).items() if v != float("-inf")}
-        return json.dumps(values, indent=2, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> TrainState:
-        """Returns what `to_json` told.
-
-        Raises:
-            ValueError, TypeError: It did not.
-        """
-        values = json.loads(text)
-        streams = values.pop("streams", None)
-        if streams is not None:
-            streams = Streams(streams["length"], tuple(streams["positions"]))
-        return cls(streams=streams, **values)
 
 
 class Checkpoints:
@@ -176,7 +133,12 @@ class Checkpoints:
         fault = self._damage(path)
         if fault:
             return TrainState(), fault
-        text = (path / _STATE_FILE).read_text(encoding="utf-8")
+        text = ""
+        if self._communicator.rank == 0:
+            text, fault = _readable_state(path / _STATE_FILE)
+        fault = share_text(fault, self._communicator)
+        if fault:
+            return TrainState(), fault
         state = TrainState.from_json(share_text(text, self._communicator))
         best = self.path(state.best_step)
         if state.best_step not in (0, state.step):
@@ -242,3 +204,13 @@ class Checkpoints:
         if self._communicator.rank == 0:
             chosen = {"checkpoint": self.path(step).name, "chosen_by": reason}
             write_json(self._model_dir / BEST_FILE, chosen)
+
+
+def _readable_state(path: Path) -> tuple[str, str]:
+    """Returns the text of a state, and why it cannot be read, if so."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        TrainState.from_json(text)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return "", f"{path.name} cannot be read, perhaps by this version: {error}"
+    return text, ""

@@ -15,7 +15,7 @@ from data.errors import InputError
 from models.communicator import Communicator
 from models.recommender import Recommender
 from trainers.agreement import StoppedError, any_rank, failing_together, share_failure
-from trainers.checkpoints import Checkpoints, TrainState
+from trainers.checkpoints import Checkpoints
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
 from trainers.rank_report import of_ranks
@@ -23,6 +23,7 @@ from trainers.reporting import Reporter
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_sigterm
 from trainers.steps import Call, Steps
+from trainers.train_state import TrainState
 from trainers.watchdog import Watchdog
 
 

@@ -42,6 +42,7 @@ def open_run_folder(
     wanted = _resolved(config, data)
     _check_is_run(model_dir)
     check_run_writable(model_dir)
+    model_dir.mkdir(parents=True, exist_ok=True)
     _lock(model_dir)
     if (model_dir / CONFIG_FILE).is_file():
         try:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from data.errors import InputError
-from trainers.checkpoints import TrainState
+from trainers.train_state import TrainState
 
 LOWER_IS_BETTER = ("logloss", "normalised_entropy")
 _AUTO = ("ndcg@10/sampled", "ndcg@10/full", "ndcg@10/foldin", "auc")

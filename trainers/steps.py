@@ -17,9 +17,9 @@ from data.reading import steps_per_epoch
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
-from trainers.checkpoints import TrainState
 from trainers.schedules import make_dense_optimizer, make_table_schedule
 from trainers.streams import Streams
+from trainers.train_state import TrainState
 
 _PYTHON_SHARE = 0.02  # most of a run's time that may pass outside the steps
 _CALL_SECONDS = 0.001  # what entering the graph and reading its results cost, about

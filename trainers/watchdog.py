@@ -98,7 +98,8 @@ class Watchdog:
         self._ended.set()
         if self._size > 1:
             self._thread.join()
-            (self._folder / str(self._rank)).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self._folder / str(self._rank)).unlink()
 
     def step(self, step: int) -> None:
         """Notes that this rank has got to a step."""

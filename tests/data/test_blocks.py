@@ -93,14 +93,14 @@ def test_truncated_shard_names_file_and_offset(tmp_path: Path) -> None:
         PreparedDataset(tmp_path)
 
 
-def test_corrupted_record_names_file_and_offset(tmp_path: Path) -> None:
+def test_corrupted_record_names_file_record_and_offset(tmp_path: Path) -> None:
     write(tmp_path, 20, 10, 1)
     (path,) = (tmp_path / "v").iterdir()
     content = bytearray(path.read_bytes())
     content[-20] ^= 0xFF  # in the second of two records
     path.write_bytes(content)
     first = int.from_bytes(content[:8], "little") + 16
-    with pytest.raises(InputError, match=rf"checksum.*{path.name}, offset {first}\."):
+    with pytest.raises(InputError, match=rf"checksum.*{path.name}, record 2, offset {first}\."):
         PreparedDataset(tmp_path).read("v", "train")
 
 

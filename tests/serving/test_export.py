@@ -150,6 +150,18 @@ def test_failed_verification_publishes_nothing(neumf: Exported, tmp_path: Path) 
     assert list((tmp_path / "export").iterdir()) == []
 
 
+def test_a_killed_check_is_told_and_publishes_nothing(
+    neumf: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    with pytest.raises(InputError, match=r"serving.verify killed by SIGKILL.*memory ran out"):
+        export(load_run(neumf.run.folder), tmp_path / "export")
+    assert list((tmp_path / "export").iterdir()) == []
+
+
 def test_published_version_is_never_changed(neumf: Exported) -> None:
     with pytest.raises(InputError, match="never changes a published version"):
         export(load_run(neumf.run.folder), neumf.path.parent, ExportOptions(version=1))
