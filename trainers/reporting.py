@@ -93,14 +93,20 @@ class Reporter:
 
 
 def _cut(path: Path, step: int) -> None:
-    """Removes from a file of evaluations those after a step, and a line that a kill cut short."""
+    """Removes from a file of evaluations those after a step, and lines that are no longer whole."""
     if not path.is_file():
         return
-    text = path.read_text(encoding="utf-8")
-    whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    kept = "".join(line for line in whole if json.loads(line)["step"] <= step)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    kept = "".join(f"{line}\n" for line in text.splitlines() if _counts(line, step))
     if kept != text:
         write_text(path, kept)
+
+
+def _counts(line: str, step: int) -> bool:
+    try:
+        return bool(json.loads(line)["step"] <= step)
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _short(value: float) -> str:

@@ -99,8 +99,8 @@ def test_nothing_is_saved_that_was_trained_on_a_replaced_dataset(
 def test_evaluations_that_are_made_again_are_not_kept_twice(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     for evaluated, kept in ((30, [10, 20, 30]), (29, [10, 20]), (0, [])):
-        lines = [json.dumps({"step": step}) + "\n" for step in (10, 20, 30, 40)]
-        path.write_text("".join(lines) + '{"step": 5')
+        lines = [json.dumps({"step": step}) for step in (10, 20, 30, 40)]
+        path.write_text("\n".join([*lines, "\0\0", '{"step": 5']))
         Reporter(tmp_path, evaluated, 90, silent=False).close()
         assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == kept
 

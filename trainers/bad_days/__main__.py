@@ -14,6 +14,7 @@ counts as not run, never as passed. Exit code 1 where a fault was not survived.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import sys
 import time
@@ -30,6 +31,8 @@ from data.row_stream import Report
 from trainers.bad_days import clocks, damage, datasets, disks, kills
 from trainers.bad_days.outcome import FAILED, Fault, Row, markdown_table, plain_table
 from trainers.bad_days.workshop import Workshop
+from trainers.failures import EXIT_SIGTERM
+from trainers.signals import on_sigterm
 
 FAULTS = (*disks.FAULTS, *damage.FAULTS, *datasets.FAULTS, *clocks.FAULTS, *kills.FAULTS)
 
@@ -91,7 +94,8 @@ def _empty_folder(value: str | None) -> Path:
 def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
     no_argument(argv)
-    sys.exit(run_main(run))
+    with on_sigterm(functools.partial(sys.exit, EXIT_SIGTERM)):  # small disks are unmounted
+        sys.exit(run_main(run))
 
 
 if __name__ == "__main__":

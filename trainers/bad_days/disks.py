@@ -76,7 +76,8 @@ def _mount(*arguments: str) -> bool:
 
 
 def _unmount(folder: Path) -> None:
-    subprocess.run(["umount", str(folder)], capture_output=True, check=True)
+    # Lazily, as a command that went wrong may still be at work there.
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=True)
 
 
 def _full_in_checkpoint(workshop: Workshop) -> Outcome:
