@@ -67,7 +67,9 @@ def make_dataset(
     steps = steps_per_epoch(data, reading, ranks)
     options = tf.data.Options()
     options.deterministic = True
-    options.autotune.enabled = True
+    # TensorFlow's tuner sleeps by the clock of the day: where that is set back while a run trains,
+    # the iterator can only be freed when it has caught up (TensorFlow 2.21).
+    options.autotune.enabled = False
 
     @tf.autograph.experimental.do_not_convert  # faults of the reading keep their type
     def batches_of(number: tf.Tensor) -> tf.data.Dataset:

@@ -54,7 +54,7 @@ def _all_damaged(workshop: Workshop) -> Outcome:
     for checkpoint in checkpoints(run):
         flip_a_bit(checkpoint / _TABLE)  # back to what it was
     workshop.goes_on(run)
-    return Outcome(said, "nothing more: all was left as it was found, and nothing began anew")
+    return Outcome(said, "nothing: all was left as it was found, and nothing began anew")
 
 
 def _best_damaged(*module: str) -> Callable[[Workshop], Outcome]:

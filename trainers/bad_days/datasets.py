@@ -12,7 +12,7 @@ from trainers.bad_days.workshop import Workshop, check_equal, newest
 
 def _damaged_shard(workshop: Workshop) -> Outcome:
     data = workshop.copy(workshop.data, workshop.folder / "damaged-data")
-    shard = next(path for path in sorted(data.rglob("*.tfrecord")) if "train" in path.name)
+    shard = min((data / "rows").glob("train-*"))
     flip_a_bit(shard)
     run = workshop.folder / "on-damaged-data"
     said = workshop.run(workshop.training(run, data=data)).refused(str(shard), "record ", "offset ")
@@ -24,11 +24,12 @@ def _damaged_shard(workshop: Workshop) -> Outcome:
 def _replaced_while_running(workshop: Workshop) -> Outcome:
     data = workshop.copy(workshop.data, workshop.folder / "replaced-data")
     run = workshop.folder / "on-replaced-data"
+    other = workshop.copy(workshop.other_data, data.with_name("replacing-data"))
     running = workshop.start(workshop.training(run, data=data))
     check(running.until(lambda: newest(run) > 0), f"no checkpoint: {running.log}")
     aside = data.with_name("replaced-data-before")
     data.rename(aside)
-    workshop.copy(workshop.other_data, data)
+    other.rename(data)
     said = running.wait().refused("must stay as it is while it is read")
     step = newest(run)
     _put_back(aside, data)

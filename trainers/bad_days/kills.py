@@ -22,15 +22,17 @@ def _random_kills(workshop: Workshop) -> Outcome:
     """Kills one training again and again; the last time in its final evaluation."""
     epochs = 2 + workshop.kills // _KILLS_PER_EPOCH
     wanted = workshop.undisturbed(epochs)
-    folder = workshop.folder / "killed"
+    total, folder = newest(wanted), workshop.folder / "killed"
     command = workshop.training(folder, epochs=epochs)
     moments = [_after_a_step, _in_a_checkpoint, _after_a_step, _in_the_start]
     for number in range(workshop.kills):
         moment = moments[number % len(moments)]
         if number == workshop.kills - 1:
             moment = _in_the_final_evaluation
+        # Each in its own stretch of the training, so that kills come from its start to its end.
+        step = round(total * (number + workshop.random.random()) / (workshop.kills + 1))
         running = workshop.start(command)
-        hit = moment(workshop, running, folder)
+        hit = moment(workshop, running, folder, step)
         done = running.kill()
         check(hit and done.code == -signal.SIGKILL, f"it ended before kill {number + 1}")
         described = moment.__name__.strip("_").replace("_", " ")
@@ -41,29 +43,27 @@ def _random_kills(workshop: Workshop) -> Outcome:
     return Outcome(done.line_with("Going on from step"), lost, f"{workshop.kills} times")
 
 
-def _after_a_step(workshop: Workshop, running: Running, folder: Path) -> bool:
-    before = newest(folder)
-    hit = running.until(lambda: newest(folder) > before)
-    time.sleep(workshop.random.uniform(0, 0.1))
+def _after_a_step(workshop: Workshop, running: Running, folder: Path, step: int) -> bool:
+    hit = running.until(lambda: newest(folder) > step)
+    time.sleep(workshop.random.uniform(0, 0.05))
     return hit and running.process.poll() is None
 
 
-def _in_a_checkpoint(workshop: Workshop, running: Running, folder: Path) -> bool:
-    before = newest(folder)
-    if not running.until(lambda: newest(folder) > before):
-        return False
+def _in_a_checkpoint(workshop: Workshop, running: Running, folder: Path, step: int) -> bool:
+    running.until(lambda: newest(folder) > step)
     hit = running.until(lambda: any((folder / CHECKPOINTS).glob(".step-*.partial-*")))
     time.sleep(workshop.random.uniform(0, 0.01))
     return hit
 
 
-def _in_the_start(workshop: Workshop, running: Running, folder: Path) -> bool:
-    del folder
+def _in_the_start(workshop: Workshop, running: Running, folder: Path, step: int) -> bool:
+    del folder, step
     time.sleep(workshop.random.uniform(0, _LATEST_IN_START))
     return running.process.poll() is None
 
 
-def _in_the_final_evaluation(workshop: Workshop, running: Running, folder: Path) -> bool:
+def _in_the_final_evaluation(workshop: Workshop, running: Running, folder: Path, step: int) -> bool:
+    del step
     hit = running.until((folder / BEST_FILE).exists)
     time.sleep(workshop.random.uniform(0, 0.5))
     return hit
@@ -104,6 +104,7 @@ def _rank_killed(workshop: Workshop) -> Outcome:
     done = running.wait()
     check(done.code > 0, "the run ended as if nothing had happened")
     said = done.line_with("failed first (killed by SIGKILL)")
+    done.line_with("memory", "--plan", "goes on from the newest checkpoint")
     again = workshop.run(command, env={**os.environ, "PYTHON": sys.executable}).succeeded()
     again.line_with("Going on from step")
     return Outcome(said, "nothing: the same command goes on from the newest checkpoint")
