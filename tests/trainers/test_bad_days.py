@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from data.errors import InputError
+from trainers.bad_days.faults import FAULTS, chosen
 from trainers.bad_days.outcome import (
     Fault,
     NotRunError,
@@ -19,6 +21,7 @@ from trainers.bad_days.outcome import (
     markdown_table,
     plain_table,
 )
+from trainers.bad_days.workshop import empty_folder
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -28,16 +31,14 @@ def bad_days(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
-def test_a_run_survives_kills_and_a_full_disk(tmp_path: Path) -> None:
+def test_a_killed_run_survives_a_full_disk(tmp_path: Path) -> None:
     out = tmp_path / "table.md"
-    flags = [f"--work_dir={tmp_path / 'work'}", "--kills=1", f"--out={out}"]
-    done = bad_days(*flags, "--only=full_checkpoint")
+    done = bad_days(f"--work_dir={tmp_path / 'work'}", "--only=full_checkpoint", f"--out={out}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("  ok  lost: nothing") == 1, done.stdout
     assert "error: A checkpoint must be written" in out.read_text()
-    again = bad_days(*flags)
-    assert again.returncode == 2
-    assert "--work_dir must be a new or an empty folder" in again.stderr
+    with pytest.raises(InputError, match="must be a new or an empty folder"):
+        empty_folder(str(tmp_path / "work"))
 
 
 @pytest.mark.slow
@@ -47,10 +48,15 @@ def test_a_run_survives_all_faults(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_fault_that_does_not_exist_is_refused() -> None:
-    done = bad_days("--only=damaged_tabel", "--list")
-    assert done.returncode == 2
-    assert "Did you mean 'damaged_table'" in done.stderr
+def test_faults_are_chosen_by_name_and_pattern() -> None:
+    assert [fault.name for fault in chosen(["kills", "full_*"])] == [
+        "full_checkpoint",
+        "full_prepare",
+        "kills",
+    ]
+    assert len(chosen([])) == len({fault.name for fault in FAULTS}) == len(FAULTS)
+    with pytest.raises(InputError, match="Did you mean 'damaged_table'"):
+        chosen(["kills", "damaged_tabel"])
 
 
 def row_of(inject: Any) -> tuple[Row, list[str]]:

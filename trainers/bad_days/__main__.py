@@ -13,7 +13,6 @@ counts as not run, never as passed. Exit code 1 where a fault was not survived.
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import os
 import sys
@@ -24,17 +23,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 
 from absl import app, flags
 
-from data.atomic import write_text
+from data.atomic import check_writable, write_text
 from data.command_line import no_argument, parse_flags, run_main
-from data.errors import InputError, nearest
 from data.row_stream import Report
-from trainers.bad_days import clocks, damage, datasets, disks, kills
-from trainers.bad_days.outcome import FAILED, Fault, Row, markdown_table, plain_table
-from trainers.bad_days.workshop import Workshop
+from trainers.bad_days.faults import chosen
+from trainers.bad_days.outcome import FAILED, Row, markdown_table, plain_table
+from trainers.bad_days.workshop import Workshop, empty_folder
 from trainers.failures import EXIT_SIGTERM
 from trainers.signals import on_sigterm
-
-FAULTS = (*disks.FAULTS, *damage.FAULTS, *datasets.FAULTS, *clocks.FAULTS, *kills.FAULTS)
 
 _WORK_DIR = flags.DEFINE_string("work_dir", None, "New or empty folder for all runs; about 100 MB.")
 _ONLY = flags.DEFINE_list("only", [], "Names of faults, or patterns such as 'damaged_*'.")
@@ -44,29 +40,15 @@ _OUT = flags.DEFINE_string("out", None, "File to write the table to, as Markdown
 _LIST = flags.DEFINE_bool("list", False, "Print the names of the faults, and end.")
 
 
-def chosen(patterns: list[str]) -> list[Fault]:
-    """Returns the faults that some pattern names; all where there are none.
-
-    Raises:
-        InputError: A pattern names none.
-    """
-    names = [fault.name for fault in FAULTS]
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            raise InputError(
-                "--only must name faults", received=pattern, action=nearest(pattern, names)
-            )
-    wanted = [n for n in names if any(fnmatch.fnmatch(n, pattern) for pattern in patterns or "*")]
-    return [fault for fault in FAULTS if fault.name in wanted]
-
-
 def run(report: Report) -> int:
     """Injects the faults, prints the table, and returns the exit code."""
     faults = chosen(_ONLY.value)
     if _LIST.value:
         print("\n".join(f"{fault.name:<22}{fault.title}" for fault in faults))
         return 0
-    workshop = Workshop(_empty_folder(_WORK_DIR.value), _KILLS.value, _SEED.value, report)
+    if _OUT.value:
+        check_writable(Path(_OUT.value).absolute().parent)
+    workshop = Workshop(empty_folder(_WORK_DIR.value), _KILLS.value, _SEED.value, report)
     rows = []
     for number, fault in enumerate(faults, 1):
         report(f"{number}/{len(faults)} {fault.name}: {fault.title}")
@@ -77,18 +59,6 @@ def run(report: Report) -> int:
     if _OUT.value:
         write_text(Path(_OUT.value), markdown_table(rows))
     return int(any(row.outcome == FAILED for row in rows))
-
-
-def _empty_folder(value: str | None) -> Path:
-    if not value:
-        raise InputError("--work_dir must be given", action="See --help")
-    folder = Path(value).absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            "--work_dir must be a new or an empty folder", received=value, action="Choose another"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def main(argv: list[str]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.runs import BEST_FILE, CHECKPOINTS
+from data.errors import InputError
 from trainers.bad_days.commands import Done, Running, start
 from trainers.bad_days.outcome import check
 from trainers.results import METRICS_FILE
@@ -133,6 +134,23 @@ class Workshop:
 
 
 _WORLD = {"users": _USERS, "items": _ITEMS, "ratings": _RATINGS}
+
+
+def empty_folder(path: str | None) -> Path:
+    """Returns the folder for a workshop, made where it is absent.
+
+    Raises:
+        InputError: None is given, or something is there.
+    """
+    if not path:
+        raise InputError("--work_dir must be given", action="See --help")
+    folder = Path(path).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            "--work_dir must be a new or an empty folder", received=path, action="Choose another"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def checkpoints(model_dir: Path) -> list[Path]:
