@@ -44,13 +44,15 @@ def _random_kills(workshop: Workshop) -> Outcome:
 
 
 def _after_a_step(workshop: Workshop, running: Running, folder: Path, step: int) -> bool:
-    hit = running.until(lambda: newest(folder) > step)
+    after = max(step, newest(folder))
+    hit = running.until(lambda: newest(folder) > after)
     time.sleep(workshop.random.uniform(0, 0.05))
     return hit and running.process.poll() is None
 
 
 def _in_a_checkpoint(workshop: Workshop, running: Running, folder: Path, step: int) -> bool:
-    running.until(lambda: newest(folder) > step)
+    after = max(step, newest(folder))
+    running.until(lambda: newest(folder) > after)
     hit = running.until(lambda: any((folder / CHECKPOINTS).glob(".step-*.partial-*")))
     time.sleep(workshop.random.uniform(0, 0.01))
     return hit
