@@ -14,6 +14,7 @@ from data.blocks import Ragged, write_split
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.schema import SCHEMA_FILE, Column, Feature, Kind, Schema, View
+from tests.small_disk import largest_file
 
 FEATURES = (
     Feature("a", Kind.NUMERIC, "float32"),
@@ -91,6 +92,11 @@ def test_truncated_shard_names_file_and_offset(tmp_path: Path) -> None:
         file.truncate(size - 7)
     with pytest.raises(InputError, match=rf"{size} bytes .* {size - 7} bytes.*{path.name}, offset"):
         PreparedDataset(tmp_path)
+
+
+def test_what_cannot_be_written_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with largest_file(1_000), pytest.raises(OSError, match=r"train-00000.*too large"):
+        write(tmp_path, 4_000, 4_000, 1)
 
 
 def test_corrupted_record_names_file_record_and_offset(tmp_path: Path) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import resource
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
 from models.recommender import Recommender
+from tests.small_disk import largest_file
 from tests.trainers.saved_run import CONFIG, ONE, files, on_two_ranks, saved
 from trainers.agreement import OtherRankError
 from trainers.checkpoints import Checkpoints
@@ -26,17 +24,6 @@ from trainers.loop import Trainer
 from trainers.reporting import Reporter
 from trainers.run_folder import open_run_folder
 from trainers.train_state import TrainState
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Lets the system refuse to write larger files, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
