@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import typing
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from configs.base import EvaluationConfig, RunConfig, TrainerConfig
 from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError, nearest
-from data.schema import SCHEMA_FILE
+from models.checksums import damage
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_dense, load_weights
@@ -42,11 +41,6 @@ class TrainedRun:
     data: PreparedDataset
     model: Recommender
     step: int
-
-
-def schema_sha256(data: PreparedDataset) -> str:
-    """Returns the hash that identifies a prepared dataset."""
-    return hashlib.sha256((data.folder / SCHEMA_FILE).read_bytes()).hexdigest()
 
 
 def config_from_json(value: dict[str, Any], where: Path) -> RunConfig:
@@ -87,7 +81,7 @@ def read_config_file(model_dir: Path) -> dict[str, Any]:
     """Reads `config.json` of a run folder.
 
     Raises:
-        InputError: No run there.
+        InputError: No run there, or a damaged one.
     """
     path = model_dir / CONFIG_FILE
     if not path.is_file():
@@ -96,7 +90,20 @@ def read_config_file(model_dir: Path) -> dict[str, Any]:
             received=model_dir if model_dir.exists() else f"{model_dir}, which does not exist",
             action="Train one: python -m trainers.run --model=... --model_dir=" + str(model_dir),
         )
-    return typing.cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+    return _read_json(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            "A run folder's files must be as they were written",
+            received=error,
+            where=path,
+            action="Put the file back from a copy",
+        ) from error
+    return typing.cast(dict[str, Any], value)
 
 
 def best_checkpoint(model_dir: Path) -> Path:
@@ -107,7 +114,7 @@ def best_checkpoint(model_dir: Path) -> Path:
     """
     best = model_dir / BEST_FILE
     if best.is_file():
-        return model_dir / CHECKPOINTS / json.loads(best.read_text())["checkpoint"]
+        return model_dir / CHECKPOINTS / _read_json(best)["checkpoint"]
     raise InputError(
         "The run must be finished",
         received=f"no {BEST_FILE}",
@@ -157,7 +164,7 @@ def _config_and_data(
     saved = read_config_file(folder)
     config = config_from_json(saved, folder / CONFIG_FILE)
     data = PreparedDataset(data_dir or saved["data"]["folder"])
-    if schema_sha256(data) != saved["data"]["schema_sha256"]:
+    if data.schema_sha256 != saved["data"]["schema_sha256"]:
         raise InputError(
             "The dataset must be the one that the run was trained on",
             received=f"another schema.json in {data.folder}",
@@ -183,9 +190,22 @@ def _restored(
     with table_storage(draws=False):  # every row is read
         model = build_model(config, data, communicator)
     checkpoint = best_checkpoint(folder)
+    _check_whole(checkpoint, model.tables.communicator)
     load_weights(model, checkpoint)
     return TrainedRun(folder, config, data, model, _step_of(checkpoint))
 
 
 def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
+
+
+def _check_whole(checkpoint: Path, communicator: Communicator) -> None:
+    found = damage(checkpoint, communicator.rank, communicator.size)
+    if found:
+        raise InputError(
+            "The checkpoint to use must be as it was written",
+            received=found,
+            where=checkpoint,
+            action="Put it back from a copy; or delete metrics.json and give the training command "
+            "again, which goes on from a checkpoint before it",
+        )

@@ -66,12 +66,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial, lock = _locked_partial(path)
     except OSError as error:
-        raise InputError(
-            "The output must be a folder that can be written",
-            received=error,
-            where=path,
-            action="Choose another folder",
-        ) from error
+        raise _not_writable(path, error) from error
     try:
         yield partial
         _fsync_tree(partial)
@@ -82,6 +77,33 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise
     finally:
         os.close(lock)
+
+
+def check_writable(folder: Path) -> None:
+    """Checks by writing a file that a folder, or the parent to make it in, can be written to.
+
+    Raises:
+        InputError: It cannot, as on a read-only or full disk.
+    """
+    whole = folder.absolute()
+    present = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
+    probe = _beside(present / "probe", _PARTIAL)
+    try:
+        try:
+            probe.write_bytes(b"1")
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        "The output must be a folder that can be written",
+        received=error,
+        where=folder,
+        action="Choose another folder, or mend its permissions or its disk",
+    )
 
 
 def clear_leftovers(path: Path) -> None:

@@ -158,7 +158,7 @@ def write_blocks(
     """Writes the blocks that begin at some rows as one TFRecord file.
 
     Raises:
-        OSError: The disk is full.
+        OSError: The disk is full or failing.
     """
     rows = len(data[columns[0].name])
     offsets = {k: v.offsets() if isinstance(v, Ragged) else None for k, v in data.items()}
@@ -170,6 +170,8 @@ def write_blocks(
                 writer.write(encode_block(columns, dtypes, block))
     except tf.errors.ResourceExhaustedError as error:  # which is no OSError
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message) from error
 
 
 def decode_blocks(

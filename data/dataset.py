@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from data.blocks import ColumnData, Ragged, column_groups, decode_blocks
 from data.errors import InputError, nearest
-from data.schema import FIRST_ID, Schema, Shard, Split
+from data.schema import FIRST_ID, SCHEMA_FILE, Schema, Shard, Split
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class PreparedDataset:
         folder: What `data.prepare` wrote.
         withheld: Splits that must not be read: `test` while a choice is still to be made.
 
+    Attributes:
+        folder: The folder.
+        schema: What its `schema.json` states.
+        schema_sha256: The hash of that file, which identifies the dataset.
+
     Raises:
         InputError: No prepared dataset there, or a file missing, of the wrong size, or a
             vocabulary of the wrong length.
@@ -53,6 +59,7 @@ class PreparedDataset:
         self.folder = Path(folder)
         self._withheld = frozenset(withheld)
         self.schema = Schema.load(self.folder)
+        self.schema_sha256 = self._hash_schema()
         for view in self.schema.views.values():
             for split in view.splits.values():
                 for shard in split.shards:
@@ -60,6 +67,28 @@ class PreparedDataset:
         for feature in self.schema.features:
             if feature.vocabulary is not None:
                 self._check_vocabulary(feature.vocabulary, (feature.cardinality or 0) - FIRST_ID)
+
+    def _hash_schema(self) -> str:
+        return hashlib.sha256((self.folder / SCHEMA_FILE).read_bytes()).hexdigest()
+
+    def check_unchanged(self) -> None:
+        """Checks that the folder holds the dataset that was opened.
+
+        Raises:
+            InputError: It holds another one, or none.
+        """
+        try:
+            found = "another schema.json" if self._hash_schema() != self.schema_sha256 else ""
+        except OSError as error:
+            found = str(error)
+        if found:
+            raise InputError(
+                "A dataset must stay as it is while it is read",
+                received=found,
+                where=self.folder,
+                action="Put the dataset back, or prepare the new one into another folder and "
+                "train on it in another run folder",
+            )
 
     def _check_size(self, shard: Shard) -> None:
         path = self.folder / shard.file
@@ -158,36 +187,43 @@ class PreparedDataset:
 
     @contextmanager
     def explained_reads(self) -> Iterator[None]:
-        """Turns TensorFlow's error on a corrupted record into one that names file and offset."""
+        """Turns TensorFlow's error on a corrupted record into one that names file and record.
+
+        Raises:
+            InputError: A record is corrupted; or the files changed while they were read.
+        """
         try:
             yield
-        except tf.errors.DataLossError as error:
-            raise self._corruption(error) from error
+        except tf.errors.OpError as error:
+            self.check_unchanged()
+            if isinstance(error, tf.errors.DataLossError):
+                raise self._corruption(error) from error
+            raise
 
     def _corruption(self, error: tf.errors.DataLossError) -> InputError:
         for view in self.schema.views:
             for split in self.schema.views[view].splits.keys() - self._withheld:
                 for path in self.paths(view, split):
-                    offset = _first_bad_record(path)
-                    if offset is not None:
+                    found = _first_bad_record(path)
+                    if found is not None:
                         return InputError(
                             "Every record must match its checksum",
                             received="a corrupted or truncated record",
-                            where=f"{path}, offset {offset}",
+                            where=f"{path}, record {found[0]}, offset {found[1]}",
                             action="Copy or prepare the dataset again",
                         )
         return InputError("Every record must match its checksum", received=error, where=self.folder)
 
 
-def _first_bad_record(path: str) -> int | None:
-    """Returns the byte offset of the first record that cannot be read, or None."""
-    offset = 0
+def _first_bad_record(path: str) -> tuple[int, int] | None:
+    """Returns number, from 1, and byte offset of the first record that cannot be read, or None."""
+    number, offset = 1, 0
     framing = 16  # length (8), its checksum (4), the payload's checksum (4)
     try:
         for record in tf.data.TFRecordDataset(path):
-            offset += framing + len(record.numpy())
+            number, offset = number + 1, offset + framing + len(record.numpy())
     except tf.errors.DataLossError:
-        return offset
+        return number, offset
     return None
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from data.atomic import clear_leftovers, refuse_existing
+from data.atomic import check_writable, clear_leftovers, refuse_existing
 from data.errors import InputError
 from data.schema import FORMAT, SCHEMA_FILE
 
@@ -21,10 +21,11 @@ def check_output(out: Path, *, overwrite: bool, source: Path | None = None) -> N
 
     Raises:
         InputError: `out` holds the source or anything that is no prepared dataset, or exists and
-            may not be replaced.
+            may not be replaced, or cannot be written.
     """
     if source is not None:
         _check_apart(out.resolve(), source.resolve())
+    check_writable(out.absolute().parent)
     clear_leftovers(out)
     if not os.path.lexists(out):
         return

@@ -65,9 +65,6 @@ def make_dataset(
         with 0 at the end, and `mask` of shape (batch_size,), float32: 1 for rows, 0 for padding.
     """
     steps = steps_per_epoch(data, reading, ranks)
-    options = tf.data.Options()
-    options.deterministic = True
-    options.autotune.enabled = True
 
     # Without AutoGraph, which takes seconds and changes the type of faults of the reading.
     @tf.autograph.experimental.do_not_convert
@@ -92,7 +89,16 @@ def make_dataset(
     batches = tf.data.Dataset.range(epoch, epoch + epochs).flat_map(batches_of)
     batches = batches.map(transformed, num_parallel_calls=tf.data.AUTOTUNE)
     batches = batches.apply(tf.data.experimental.assert_cardinality(steps * epochs - start))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # TensorFlow's tuner sleeps by the clock of the day: where that is set back while a run trains,
+    # the iterator can only be freed when it has caught up (TensorFlow 2.21).
+    options.autotune.enabled = False
+    return options
 
 
 def _epoch_key(seed: int, number: tf.Tensor) -> tf.Tensor:

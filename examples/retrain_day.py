@@ -33,7 +33,7 @@ from asking import Asking
 
 from benchmarks.served import server
 from configs.results import read_results, results_file
-from configs.runs import read_config_file, schema_sha256
+from configs.runs import read_config_file
 from data.dataset import PreparedDataset
 from data.renumbering import renumber_all
 from data.sources import synthetic
@@ -184,10 +184,10 @@ class Retraining:
             for folder in (self._served, new)
         )
         served = results_file(self._served)
-        if schema_sha256(before) != schema_sha256(now):
+        if before.schema_sha256 != now.schema_sha256:
             run("trainers.run", "--mode=evaluate", f"--model_dir={self._served}",
                 f"--data_dir={now.folder}")  # fmt: skip
-            served = results_file(self._served, schema_sha256(now))
+            served = results_file(self._served, now.schema_sha256)
         gates = [f"--must_not_regress={text}" for text in self._task.tolerances]
         code = run(
             "serving.export", f"--model_dir={new}", f"--export_dir={self.export}",

@@ -23,6 +23,10 @@ _EXITED = re.compile(r"^Process (\d+) exit with status code (-?\d+)\.", re.MULTI
 _OF_RANK = re.compile(r"\[\d+\]<|Process \d+ exit ")
 _PREFIX = re.compile(r"^\[\d+\]<\w+>:")
 _TOLD_LINES = 12
+_KILLED = (
+    "The system kills a process so when memory runs out (dmesg | tail). --plan --ranks=N says what "
+    "a rank needs; the same command goes on from the newest checkpoint."
+)
 _NOISE = ("I0000", "WARNING: All log messages", "E0000", "W0000", "Extension modules:")
 
 
@@ -66,9 +70,10 @@ def failure(output: str, logs: Path) -> tuple[str, int]:
     how = f"exit code {code}"
     if killed in list(signal.Signals):
         how = f"killed by {signal.Signals(killed).name}"
+    advice = [_KILLED] if killed == signal.SIGKILL else []
     lines = [f"Rank {name} failed first ({how}), which ended all ranks. It last said:"]
     lines += [f"  {line}" for line in words[-_TOLD_LINES:]] or ["  nothing"]
-    return "\n".join([*lines, f"Output of each rank: {logs}"]), code if code > 0 else 1
+    return "\n".join([*lines, *advice, f"Output of each rank: {logs}"]), code if code > 0 else 1
 
 
 def _rank(name: str) -> int:

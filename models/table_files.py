@@ -9,6 +9,7 @@ there are then. Tables are never copied whole.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.errors import InputError
+from models.checksums import Checksum
 from models.table_stack import TableStack
 from models.tables import EmbeddingTables
 
@@ -31,8 +33,13 @@ _NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.npy")
 RowMap = Callable[[np.ndarray], np.ndarray]
 
 
-def write_tables(tables: EmbeddingTables, folder: Path) -> None:
-    """Writes the rows that this rank holds; of replicated tables rank 0 writes all."""
+def write_tables(tables: EmbeddingTables, folder: Path) -> dict[str, Checksum]:
+    """Writes the rows that this rank holds; of replicated tables rank 0 writes all.
+
+    Returns:
+        The checksum of each file written, by its path in `folder`.
+    """
+    written = {}
     for stack in tables.stacks:
         if stack.shards == 1 and tables.communicator.rank > 0:
             continue
@@ -42,14 +49,17 @@ def write_tables(tables: EmbeddingTables, folder: Path) -> None:
             start, count = stack.held(table)
             for part, variable in _parts(stack).items():
                 name = f"{part}-{stack.shard:05d}-of-{stack.shards:05d}.npy"
-                _write(of_table / name, variable, start, count)
+                checksum = _write(of_table / name, variable, start, count)
+                written[f"{of_table.name}/{name}"] = checksum
+    return written
 
 
 def _parts(stack: TableStack) -> dict[str, tf.Variable]:
     return {VALUES: stack.variable, **stack.slots}
 
 
-def _write(path: Path, variable: tf.Variable, start: int, count: int) -> None:
+def _write(path: Path, variable: tf.Variable, start: int, count: int) -> Checksum:
+    checksum = Checksum()
     shape, dtype = (count, variable.shape[1]), variable.dtype.as_numpy_dtype
     with path.open("wb") as file:
         header = {
@@ -57,11 +67,17 @@ def _write(path: Path, variable: tf.Variable, start: int, count: int) -> None:
             "fortran_order": False,
             "shape": shape,
         }
-        np.lib.format.write_array_header_1_0(file, header)
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, header)
+        file.write(head.getbuffer())
+        checksum.add(head.getbuffer())
         for begin in range(start, start + count, _CHUNK_ROWS):
             end = min(begin + _CHUNK_ROWS, start + count)
             # By gather: to slice a variable that rows are written to, TensorFlow copies it whole.
-            file.write(tf.gather(variable, tf.range(begin, end)).numpy().tobytes())
+            piece = tf.gather(variable, tf.range(begin, end)).numpy().tobytes()
+            file.write(piece)
+            checksum.add(piece)
+    return checksum
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from typing import cast
 
 from absl import app, flags
 
+from data.atomic import check_writable
 from data.errors import InputError
 from serving.precision import TOLERANCES, Precision
 from serving.publishing import (
@@ -96,6 +97,7 @@ def main(argv: list[str]) -> None:
         if not _MODEL_DIR.value or not _EXPORT_DIR.value:
             raise InputError("--model_dir and --export_dir must be given", action="See --help")
         _compare(Path(_MODEL_DIR.value))
+        check_writable(Path(_EXPORT_DIR.value))
         data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
         write = write_in_its_own_process(Path(_MODEL_DIR.value), data_dir, options)
         target, written = publish(Path(_EXPORT_DIR.value), options, write)

@@ -7,6 +7,7 @@ the one that checks, each of which holds the tables once.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -164,6 +165,14 @@ def _verify(sample: Path, folder: Path, tolerance: float) -> None:
         text=True,
         check=False,
     )
+    if done.returncode < 0:
+        raise InputError(
+            "The process that checks the export must come to its end",
+            received=f"python -m serving.verify killed by {signal.Signals(-done.returncode).name}",
+            where=folder,
+            action="Nothing was published. If memory ran out (dmesg | tail), free some, or export "
+            "on a larger machine",
+        )
     if done.returncode:
         raise InputError(
             "The export must give the trainer's scores in a clean process",

@@ -23,7 +23,7 @@ from absl import logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.results import read_results, results_file
-from configs.runs import TrainedRun, config_to_json, in_bfloat16, load_run, schema_sha256
+from configs.runs import TrainedRun, config_to_json, in_bfloat16, load_run
 from data.errors import InputError
 from serving.model_card import ModelCard
 from serving.precision import Precision
@@ -85,7 +85,7 @@ def model_card(run: TrainedRun, precision: Precision, tolerance: float | None) -
     return ModelCard(
         run.config.model_name,
         run.data.schema.name,
-        schema_sha256(run.data),
+        run.data.schema_sha256,
         run.step,
         config_to_json(run.config),
         read_results(results_file(run.folder)) or None,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import tensorflow as tf
 
 from data.errors import InputError
@@ -30,6 +33,17 @@ def share_failure(error: InputError | None, communicator: Communicator) -> None:
         raise OtherRankError
 
 
+@contextmanager
+def failing_together(communicator: Communicator) -> Iterator[None]:
+    """Lets every rank leave where the block has found a fault on one; see `share_failure`."""
+    error = None
+    try:
+        yield
+    except InputError as found:
+        error = found
+    share_failure(error, communicator)
+
+
 def any_rank(flag: bool, communicator: Communicator) -> bool:
     """Returns whether the flag is set on some rank."""
     return float(communicator.all_reduce_sum(tf.constant(float(flag)))) > 0
@@ -40,8 +54,13 @@ def largest(value: float, communicator: Communicator) -> float:
     return float(communicator.all_gather(tf.constant([value], tf.float64)).numpy().max())
 
 
-def share_text(text: str, communicator: Communicator) -> str:
-    """Returns rank 0's text on every rank."""
-    mine = text.encode() if communicator.rank == 0 else b""
+def join_texts(text: str, communicator: Communicator) -> str:
+    """Returns the ranks' texts, joined in rank order, on every rank."""
+    mine = text.encode()
     letters = tf.constant(list(mine), tf.uint8, shape=[len(mine)])
     return bytes(communicator.all_gather(letters).numpy()).decode()
+
+
+def share_text(text: str, communicator: Communicator) -> str:
+    """Returns rank 0's text on every rank."""
+    return join_texts(text if communicator.rank == 0 else "", communicator)

@@ -2,65 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import tensorflow as tf
+
 from configs.runs import BEST_FILE, CHECKPOINTS
-from data.atomic import atomic_folder, clear_leftovers, write_json, write_text
+from data.atomic import atomic_folder, clear_leftovers, write_json
 from data.errors import InputError
+from models.checksums import damage
 from models.communicator import Communicator
 from models.recommender import Recommender
 from models.saving import load_weights, save_weights
-from trainers.agreement import share_failure, share_text
-from trainers.streams import Streams
+from trainers.agreement import any_rank, failing_together, join_texts, share_failure, share_text
+from trainers.train_state import TrainState
 
 _STATE_FILE = "state.json"
-
-
-@dataclass
-class TrainState:
-    """Where a run is. Every random choice is keyed by the seed and this position.
-
-    Attributes:
-        step: Steps taken.
-        epoch: Epoch in progress, from 0.
-        streams: Where that epoch's readers stand; None before its first step.
-        seconds: Time spent in training steps, over all sittings.
-        best_value: Best `monitor` so far.
-        best_step: Step of the best `monitor`; 0 before the first evaluation.
-        evaluations_since_best: Evaluations without a better one.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    streams: Streams | None = None
-    seconds: float = 0.0
-    best_value: float = float("-inf")
-    best_step: int = 0
-    evaluations_since_best: int = 0
-
-    def to_json(self) -> str:
-        """Returns the state as JSON."""
-        # JSON has no infinity; absent means that nothing was evaluated yet.
-        values = {k: v for k, v in asdict(self).items() if v != float("-inf")}
-        return json.dumps(values, indent=2, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> TrainState:
-        """Returns what `to_json` told.
-
-        Raises:
-            ValueError, TypeError: It did not.
-        """
-        values = json.loads(text)
-        streams = values.pop("streams", None)
-        if streams is not None:
-            streams = Streams(streams["length"], tuple(streams["positions"]))
-        return cls(streams=streams, **values)
+_DAMAGED = "damaged-"
 
 
 class Checkpoints:
@@ -86,26 +48,53 @@ class Checkpoints:
         return self._folder / f"step-{step:09d}"
 
     def save(self, model: Recommender, state: TrainState) -> None:
-        """Writes a checkpoint whole, then removes those no longer kept."""
-        with self._opened(self.path(state.step)) as partial:
-            save_weights(model, partial)
-            if self._communicator.rank == 0:
-                write_text(partial / _STATE_FILE, state.to_json())
-            self._communicator.barrier()  # all have written before it is published
-        self._communicator.barrier()
+        """Writes a checkpoint whole, then removes those no longer kept.
+
+        Raises:
+            InputError: It cannot be written, as on a full disk. Those before it are as they were.
+        """
+        path, error = self.path(state.step), None
+        try:
+            with self._opened(path) as partial:
+                failure = self._write(model, state, partial)
+                # All have written before it is published.
+                share_failure(failure, self._communicator)
+        except OSError as failed:
+            error = self._not_written(path, failed)
+        share_failure(error, self._communicator)
         if self._communicator.rank == 0:
             self._remove_old(state.best_step)
         self._communicator.checkpointed()
 
+    def _write(self, model: Recommender, state: TrainState, partial: Path) -> InputError | None:
+        try:
+            save_weights(model, partial, {_STATE_FILE: state.to_json()})
+        except (OSError, tf.errors.OpError) as failed:
+            return self._not_written(self.path(state.step), failed)
+        return None
+
+    def _not_written(self, path: Path, failed: Exception) -> InputError:
+        before = [whole.name for whole in self.all() if whole != path][-1:]
+        from_where = f"goes on from {before[0]}, which is whole" if before else "starts anew"
+        return InputError(
+            "A checkpoint must be written, or what is trained next could be lost",
+            received=str(failed).splitlines()[0],
+            where=path,
+            action=f"Make room or mend the disk; the same command then {from_where}",
+        )
+
     @contextmanager
     def _opened(self, path: Path) -> Iterator[Path]:
         """Yields the folder that rank 0 publishes as `path` when the block ends."""
-        if self._communicator.rank == 0:
-            with atomic_folder(path, overwrite=True) as partial:
-                share_text(partial.name, self._communicator)
-                yield partial
-        else:
-            yield path.with_name(share_text("", self._communicator))
+        with ExitStack() as stack:
+            name, error = "", None
+            if self._communicator.rank == 0:
+                try:
+                    name = stack.enter_context(atomic_folder(path, overwrite=True)).name
+                except InputError as failed:
+                    error = self._not_written(path, failed)
+            share_failure(error, self._communicator)
+            yield path.with_name(share_text(name, self._communicator))
 
     def _remove_old(self, best_step: int) -> None:
         kept = {self.path(best_step), *self.all()[-self._keep :]}
@@ -118,24 +107,82 @@ class Checkpoints:
         return sorted(self._folder.glob("step-*"))
 
     def newest(self) -> TrainState:
-        """Returns the state of the newest checkpoint, that of a new run where there is none.
+        """Returns the state of the newest checkpoint that is whole, as is its best one.
+
+        Newer ones are damaged, and put aside. Where there is no checkpoint it is a new run's.
 
         Raises:
-            InputError: It cannot be read.
+            InputError: There are some, and none is whole.
         """
-        text, error = "", None
         if self._communicator.rank == 0:
-            try:
-                text = self._newest().to_json()
-            except InputError as found:
-                error = found
+            self._recover()
+        names = share_text(" ".join(p.name for p in self.all()), self._communicator).split()
+        faults: dict[str, str] = {}
+        for name in reversed(names):
+            state, fault = self._examined(self._folder / name)
+            if not fault:
+                self._put_aside(faults, name)
+                return state
+            faults[name] = fault
+        error = self._none_is_whole(faults) if faults and self._communicator.rank == 0 else None
         share_failure(error, self._communicator)
-        return TrainState.from_json(share_text(text, self._communicator))
+        return TrainState()
 
-    def _newest(self) -> TrainState:
-        self._recover()
-        paths = self.all()
-        return self._state(paths[-1]) if paths else TrainState()
+    def _examined(self, path: Path) -> tuple[TrainState, str]:
+        """Returns a checkpoint's state, and what is wrong with it; the same on all ranks."""
+        fault = self._damage(path)
+        if fault:
+            return TrainState(), fault
+        text = ""
+        if self._communicator.rank == 0:
+            text, fault = _readable_state(path / _STATE_FILE)
+        fault = share_text(fault, self._communicator)
+        if fault:
+            return TrainState(), fault
+        state = TrainState.from_json(share_text(text, self._communicator))
+        best = self.path(state.best_step)
+        if state.best_step not in (0, state.step):
+            if not any_rank(best.exists(), self._communicator):
+                state = self._without_best(state, best)
+            elif fault := self._damage(best):
+                return state, (
+                    f"{best.name}, its best, is damaged ({fault}); delete {best.name} alone to go "
+                    "on without it"
+                )
+        return state, ""
+
+    def _damage(self, path: Path) -> str:
+        """Returns what some rank finds wrong with a checkpoint; each checks a part."""
+        found = damage(path, self._communicator.rank, self._communicator.size)
+        return join_texts(f"{found}\n" if found else "", self._communicator).partition("\n")[0]
+
+    def _without_best(self, state: TrainState, best: Path) -> TrainState:
+        self._say(f"{best.name}, the best so far, is gone; the best is chosen anew from here")
+        return replace(state, best_value=float("-inf"), best_step=0, evaluations_since_best=0)
+
+    def _put_aside(self, faults: dict[str, str], whole: str) -> None:
+        """Renames damaged checkpoints, so that they are neither read nor counted again."""
+        for name, fault in faults.items():
+            aside = self._folder / f"{_DAMAGED}{name}"
+            self._say(f"{name} is damaged, and kept as {aside}: {fault}")
+            if self._communicator.rank == 0:
+                shutil.rmtree(aside, ignore_errors=True)
+                (self._folder / name).rename(aside)
+        if faults:
+            self._say(f"going back to {whole}, the newest that is whole")
+        self._communicator.barrier()
+
+    def _none_is_whole(self, faults: dict[str, str]) -> InputError:
+        return InputError(
+            "A run goes on from a checkpoint whose files are whole",
+            received="; ".join(f"{name}: {fault}" for name, fault in faults.items()),
+            where=self._folder,
+            action="Put them back from a copy, or delete that folder to train from the beginning",
+        )
+
+    def _say(self, text: str) -> None:
+        if self._communicator.rank == 0:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
 
     def restore(self, model: Recommender, state: TrainState) -> None:
         """Restores the checkpoint of a state into a model prepared for training, if there is one.
@@ -143,33 +190,27 @@ class Checkpoints:
         Raises:
             InputError: A checkpoint that cannot be read, or that is another model's.
         """
-        error = None
-        try:
+        with failing_together(self._communicator):
             if state.step or self.path(0).is_dir():
                 load_weights(model, self.path(state.step))
-        except InputError as found:
-            error = found
-        share_failure(error, self._communicator)
 
     def _recover(self) -> None:
         """Clears what a process left that was killed while it wrote or replaced a checkpoint."""
         for name in {left.name[1:].partition(".")[0] for left in self._folder.glob(".step-*")}:
             clear_leftovers(self._folder / name)
 
-    @staticmethod
-    def _state(path: Path) -> TrainState:
-        try:
-            return TrainState.from_json((path / _STATE_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(
-                "A checkpoint must hold a readable state.json",
-                received=error,
-                where=path,
-                action="Delete that folder to go on from the checkpoint before it",
-            ) from error
-
     def mark_best(self, step: int, reason: str) -> None:
         """Names the checkpoint that later stages use."""
         if self._communicator.rank == 0:
             chosen = {"checkpoint": self.path(step).name, "chosen_by": reason}
             write_json(self._model_dir / BEST_FILE, chosen)
+
+
+def _readable_state(path: Path) -> tuple[str, str]:
+    """Returns the text of a state, and why it cannot be read, if so."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        TrainState.from_json(text)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return "", f"{path.name} cannot be read, perhaps by this version: {error}"
+    return text, ""

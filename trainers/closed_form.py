@@ -10,8 +10,9 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
-from trainers.checkpoints import Checkpoints, TrainState
+from trainers.checkpoints import Checkpoints
 from trainers.evaluation import is_click_task
+from trainers.train_state import TrainState
 
 
 def solve(

@@ -8,7 +8,7 @@ from typing import Any
 
 from configs.base import EvaluationConfig
 from configs.results import results_file
-from configs.runs import load_run, read_config_file, schema_sha256
+from configs.runs import load_run, read_config_file
 from data.dataset import PreparedDataset
 from models.communicator import Communicator
 from trainers.board.projector import write_projector
@@ -38,7 +38,7 @@ def evaluate_run(
             columns.
     """
     given = PreparedDataset(data_dir) if data_dir else None
-    sha256 = schema_sha256(given) if given else ""
+    sha256 = given.schema_sha256 if given else ""
     own = given is None or sha256 == read_config_file(model_dir)["data"]["schema_sha256"]
     run = load_run(model_dir, data_dir if own else None, communicator)
     run = replace(run, config=replace(run.config, evaluation=settings))

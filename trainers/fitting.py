@@ -14,13 +14,13 @@ from data.dataset import PreparedDataset
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from models.recommender import Recommender
-from trainers.checkpoints import TrainState
 from trainers.closed_form import solve
 from trainers.loop import AfterEvaluation, Trainer
 from trainers.placements import placement_table
 from trainers.precision import precision
 from trainers.pretrained import adopt_pretrained
 from trainers.profiling import Profiler
+from trainers.train_state import TrainState
 from trainers.warm_start import warm_start
 
 

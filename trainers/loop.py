@@ -17,12 +17,12 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
 from models.recommender import Recommender
-from trainers.agreement import StoppedError, any_rank, share_failure
+from trainers.agreement import StoppedError, any_rank, failing_together, share_failure
 from trainers.board.calls import of_call
 from trainers.board.table_norms import TableNorms
 from trainers.board.tags import of_step
 from trainers.board.writer import open_board
-from trainers.checkpoints import Checkpoints, TrainState
+from trainers.checkpoints import Checkpoints
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
 from trainers.rank_report import of_ranks
@@ -30,6 +30,7 @@ from trainers.reporting import Reporter
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_signal
 from trainers.steps import Call, Steps
+from trainers.train_state import TrainState
 from trainers.watchdog import Watchdog
 
 AfterEvaluation = Callable[[TrainState, str, float], None]
@@ -72,6 +73,8 @@ class Trainer:
         self._checkpoints.restore(model, self.state)
         communicator.broadcast(_same_on_all_ranks(model))
         self._saved = replace(self.state)
+        # Within an epoch, the evaluation after its last step is still to come.
+        evaluated = self.state.step - (self.state.streams is not None)
         self._evaluator = self._make_evaluator(config)
         self._monitor = ""
         if self._evaluator:
@@ -79,7 +82,7 @@ class Trainer:
         board = None
         if communicator.rank == 0:
             board = open_board(model_dir, config, self._monitor, communicator.size)
-        self._reporter = Reporter(model_dir, self.steps.total, board)
+        self._reporter = Reporter(model_dir, evaluated, self.steps.total, board)
         self._table_norms = TableNorms(model.tables)
         self._profiler = profiler or Profiler(model_dir, None)
         self._after_evaluation = after_evaluation
@@ -216,6 +219,8 @@ class Trainer:
     def _save(self) -> None:
         # Writing the same step again would replace a good checkpoint for nothing.
         if self.state != self._saved:
+            with failing_together(self._communicator):
+                self._data.check_unchanged()  # nor was what is saved trained on another
             self._checkpoints.save(self._model, self.state)
             self._saved = replace(self.state)
         self._last_save = time.monotonic()

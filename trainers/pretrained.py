@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from configs.base import RunConfig
-from configs.runs import load_run, schema_sha256
+from configs.runs import load_run
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.recommender import Recommender
@@ -18,7 +18,7 @@ def adopt_pretrained(model: Recommender, config: RunConfig, data: PreparedDatase
     """
     for name, folder in model.pretrained_runs().items():
         trained = load_run(folder, None, model.tables.communicator)
-        if schema_sha256(trained.data) != schema_sha256(data):
+        if trained.data.schema_sha256 != data.schema_sha256:
             raise InputError(
                 f"The pretrained {name} must come from the same dataset",
                 received=f"{trained.data.folder}, and {data.folder} to train on",

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data.atomic import write_text
 from trainers.board.tags import EXAMPLES, LOSS, of_evaluation
 from trainers.board.writer import BoardWriter
-from trainers.checkpoints import TrainState
 from trainers.result import json_values
+from trainers.train_state import TrainState
 
+_EVALUATIONS = "metrics.jsonl"
 _SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -22,16 +24,21 @@ class Reporter:
 
     Args:
         model_dir: The run folder.
+        evaluated: The last step whose evaluation counts; those after it are made again.
         total_steps: Steps of the whole run.
         board: What TensorBoard reads; None to say and write nothing, on ranks other than 0.
     """
 
-    def __init__(self, model_dir: Path, total_steps: int, board: BoardWriter | None) -> None:
+    def __init__(
+        self, model_dir: Path, evaluated: int, total_steps: int, board: BoardWriter | None
+    ) -> None:
         self._model_dir = model_dir
         self._total_steps = total_steps
         self._board = board
         self._last_line = 0.0
         self._started: tuple[float, int] | None = None
+        if board:
+            _cut(model_dir / _EVALUATIONS, evaluated)
 
     def steps(self, step: int, epoch: int, epochs: int, scalars: Mapping[str, float]) -> None:
         """Reports some steps: scalars by tag to TensorBoard, and a line now and then."""
@@ -66,7 +73,7 @@ class Reporter:
         self._board.flush()
         values = json_values(dict(metrics))
         record: dict[str, Any] = {"step": state.step, "split": "validation", "metrics": values}
-        with (self._model_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self._model_dir / _EVALUATIONS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def line(self, text: str) -> None:
@@ -79,6 +86,23 @@ class Reporter:
         if self._board:
             self._board.finished()
             self._board.close()
+
+
+def _cut(path: Path, step: int) -> None:
+    """Removes from a file of evaluations those after a step, and lines that are no longer whole."""
+    if not path.is_file():
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    kept = "".join(f"{line}\n" for line in text.splitlines() if _counts(line, step))
+    if kept != text:
+        write_text(path, kept)
+
+
+def _counts(line: str, step: int) -> bool:
+    try:
+        return bool(json.loads(line)["step"] <= step)
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _short(value: float) -> str:

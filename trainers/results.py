@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from configs.results import read_results
-from configs.runs import TrainedRun, schema_sha256
+from configs.runs import TrainedRun
 from data.atomic import write_json
 from data.dataset import PreparedDataset
 from models.communicator import Communicator
@@ -85,7 +85,7 @@ def final_results(
 
 
 def _of_other(data: PreparedDataset, scorer: OnOtherData, split: str) -> dict[str, Any]:
-    named = {"folder": str(data.folder.resolve()), "schema_sha256": schema_sha256(data)}
+    named = {"folder": str(data.folder.resolve()), "schema_sha256": data.schema_sha256}
     of_ranking = {} if is_click_task(data) else {"trained_targets": scorer.trained_targets(split)}
     return {"evaluated_on": named, "unknown_ids": scorer.unknown, **of_ranking}
 

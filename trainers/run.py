@@ -18,13 +18,11 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
-import tensorflow as tf
 from absl import app, flags, logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
@@ -41,18 +39,15 @@ from data.errors import InputError
 from data.process_memory import peak_bytes
 from models.communicator import Communicator
 from trainers import plan_flags
-from trainers.agreement import OtherRankError, StoppedError, largest, share_failure
+from trainers.agreement import failing_together, largest
 from trainers.allocator import keep_freed_memory
-from trainers.distributed import is_lost_rank, make_communicator, with_ranks
+from trainers.distributed import make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
+from trainers.failures import explained_failures
 from trainers.final_evaluation import evaluate_run
 from trainers.fitting import fit
 from trainers.profiling import parse_profile_steps
-from trainers.run_folder import open_run_folder, unlock_run_folder
-
-EXIT_BAD_INPUT = 2
-EXIT_LOST_RANK = 3
-EXIT_SIGTERM = 143
+from trainers.run_folder import check_run_writable, open_run_folder, unlock_run_folder
 
 _FLAGGED = ("epochs", "batch_size", "learning_rate", "mixed_precision", "xla", "seed", "warm_start")
 
@@ -149,21 +144,20 @@ def evaluate_again(model_dir: Path, communicator: Communicator) -> None:
         )
     config = config_from_json(read_config_file(model_dir), model_dir / CONFIG_FILE)
     settings = apply_overrides(config, _SET.value).evaluation
+    check_run_writable(model_dir)
     evaluate_run(model_dir, _DATA_DIR.value, {}, settings, communicator)
 
 
 def _open_on_rank_0(
     model_dir: Path, config: RunConfig, data: PreparedDataset, communicator: Communicator
 ) -> None:
-    error = None
     unlock_run_folder()  # of an attempt before, in which this process was perhaps rank 0
     communicator.barrier()
-    if communicator.rank == 0:
-        try:
+    with failing_together(communicator):
+        if communicator.rank == 0:
             open_run_folder(model_dir, config, data, _OVERWRITE.value)
-        except InputError as found:
-            error = found
-    share_failure(error, communicator)
+    with failing_together(communicator):
+        check_run_writable(model_dir)  # by each rank, perhaps of another host
 
 
 def _required(value: str | None, flag: str) -> Path:
@@ -172,42 +166,34 @@ def _required(value: str | None, flag: str) -> Path:
     raise InputError(f"{flag} must be given", action="See --help")
 
 
+def run() -> None:
+    """Does what the flags ask for."""
+    if plan_flags.PLAN.value:
+        data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
+        print_plan(resolve_config(), data, **plan_flags.wanted())
+        return
+    if _MODE.value == "evaluate":
+        evaluate_again(_required(_MODEL_DIR.value, "--model_dir"), make_communicator())
+        return
+    config = resolve_config()
+    wire = config.trainer.wire_dtype
+    if _MODE.value == "benchmark":
+        data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
+        folder, steps = _MODEL_DIR.value, _BENCHMARK_STEPS.value
+        time_steps(config, data, steps, folder, make_communicator(wire))
+    else:
+        model_dir = _required(_MODEL_DIR.value, "--model_dir")
+        with_ranks(lambda communicator: train(config, model_dir, communicator), wire)
+
+
 def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument: {argv[1]}")
     keep_freed_memory()
     logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
-    try:
-        if plan_flags.PLAN.value:
-            data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
-            print_plan(resolve_config(), data, **plan_flags.wanted())
-            return
-        if _MODE.value == "evaluate":
-            evaluate_again(_required(_MODEL_DIR.value, "--model_dir"), make_communicator())
-            return
-        config = resolve_config()
-        wire = config.trainer.wire_dtype
-        if _MODE.value == "benchmark":
-            data = PreparedDataset(_required(_DATA_DIR.value, "--data_dir"))
-            folder, steps = _MODEL_DIR.value, _BENCHMARK_STEPS.value
-            time_steps(config, data, steps, folder, make_communicator(wire))
-        else:
-            model_dir = _required(_MODEL_DIR.value, "--model_dir")
-            with_ranks(lambda communicator: train(config, model_dir, communicator), wire)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except OtherRankError:
-        sys.exit(EXIT_BAD_INPUT)
-    except tf.errors.OpError as error:
-        if not is_lost_rank(error):
-            raise
-        print("error: Another rank has ended or cannot be reached any more", file=sys.stderr)
-        sys.exit(EXIT_LOST_RANK)
-    except StoppedError:
-        print("Stopped by SIGTERM; the same command goes on from here", file=sys.stderr)
-        sys.exit(EXIT_SIGTERM)
+    with explained_failures():
+        run()
 
 
 if __name__ == "__main__":

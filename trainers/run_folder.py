@@ -13,8 +13,8 @@ from typing import Any
 
 from configs.base import RunConfig
 from configs.results import METRICS_FILE
-from configs.runs import CONFIG_FILE, config_to_json, read_config_file, schema_sha256
-from data.atomic import write_json
+from configs.runs import CHECKPOINTS, CONFIG_FILE, config_to_json, read_config_file
+from data.atomic import check_writable, write_json
 from data.dataset import PreparedDataset
 from data.errors import InputError
 
@@ -37,10 +37,11 @@ def open_run_folder(
 
     Raises:
         InputError: The folder holds a finished run, one with another config or dataset, one that
-            is training now, or something else.
+            is training now, or something else; or nothing can be written there.
     """
     wanted = _resolved(config, data)
     _check_is_run(model_dir)
+    check_run_writable(model_dir)
     model_dir.mkdir(parents=True, exist_ok=True)
     _lock(model_dir)
     if (model_dir / CONFIG_FILE).is_file():
@@ -53,6 +54,17 @@ def open_run_folder(
             _empty(model_dir)
     write_json(model_dir / CONFIG_FILE, wanted)
     return wanted
+
+
+def check_run_writable(model_dir: Path) -> None:
+    """Checks that a run can be written, now and not when its first checkpoint is due.
+
+    Raises:
+        InputError: It cannot, as on a read-only disk.
+    """
+    check_writable(model_dir)
+    if (model_dir / CHECKPOINTS).is_dir():  # perhaps on another disk
+        check_writable(model_dir / CHECKPOINTS)
 
 
 def _check_is_run(model_dir: Path) -> None:
@@ -124,7 +136,7 @@ def _resolved(config: RunConfig, data: PreparedDataset) -> dict[str, Any]:
         "data": {
             "folder": str(data.folder.resolve()),
             "name": data.schema.name,
-            "schema_sha256": schema_sha256(data),
+            "schema_sha256": data.schema_sha256,
         },
         "versions": {name: version(name) for name in _PACKAGES},
         "command": command_line(),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from configs.results import badness
 from data.errors import InputError
-from trainers.checkpoints import TrainState
+from trainers.train_state import TrainState
 
 _AUTO = ("ndcg@10/sampled", "ndcg@10/full", "ndcg@10/foldin", "auc")
 

@@ -18,9 +18,9 @@ from models.communicator import Communicator
 from models.graphs import graph_function
 from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
-from trainers.checkpoints import TrainState
 from trainers.schedules import make_dense_optimizer, make_table_schedule
 from trainers.streams import Streams
+from trainers.train_state import TrainState
 from trainers.unknown_ids import UnknownIds
 from trainers.waiting import wait_for_next
 

@@ -8,6 +8,7 @@ this rank's own clock, so those of the hosts need not agree.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -97,7 +98,8 @@ class Watchdog:
         self._ended.set()
         if self._size > 1:
             self._thread.join()
-            (self._folder / str(self._rank)).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self._folder / str(self._rank)).unlink()
 
     def step(self, step: int) -> None:
         """Notes that this rank has got to a step."""
@@ -107,7 +109,8 @@ class Watchdog:
         ranks = {rank: _Seen() for rank in range(self._size)}
         told = stalled_since = time.monotonic()
         while not self._ended.wait(_BEAT_SECONDS):
-            self._write()
+            with contextlib.suppress(OSError):  # a full disk is told of by what must be written
+                self._write()
             for rank, seen in ranks.items():
                 seen.note(**self._read(rank, seen))
             now = time.monotonic()

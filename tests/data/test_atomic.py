@@ -10,6 +10,7 @@ import pytest
 
 from data.atomic import atomic_folder, clear_leftovers, write_text
 from data.errors import InputError
+from data.output import check_output
 from tests.data.raw_files import says
 
 
@@ -124,3 +125,13 @@ def test_failed_write_of_a_file_leaves_nothing(
         write_text(tmp_path / "t", "new")
     assert names(tmp_path) == ["t"]
     assert (tmp_path / "t").read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for folder in (Path("/proc/out"), tmp_path / "file" / "out"):
+        found = says("must be a folder that can be written", str(folder.parent), "permissions")
+        with pytest.raises(InputError, match=found):
+            check_output(folder / "data", overwrite=False)
+    check_output(tmp_path / "new" / "data", overwrite=False)
+    assert names(tmp_path) == ["file"]

@@ -14,6 +14,7 @@ from data.blocks import Ragged, write_split
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.schema import SCHEMA_FILE, Column, Feature, Kind, Schema, View
+from tests.small_disk import largest_file
 
 FEATURES = (
     Feature("a", Kind.NUMERIC, "float32"),
@@ -93,14 +94,19 @@ def test_truncated_shard_names_file_and_offset(tmp_path: Path) -> None:
         PreparedDataset(tmp_path)
 
 
-def test_corrupted_record_names_file_and_offset(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with largest_file(1_000), pytest.raises(OSError, match=r"train-00000.*too large"):
+        write(tmp_path, 4_000, 4_000, 1)
+
+
+def test_corrupted_record_names_file_record_and_offset(tmp_path: Path) -> None:
     write(tmp_path, 20, 10, 1)
     (path,) = (tmp_path / "v").iterdir()
     content = bytearray(path.read_bytes())
     content[-20] ^= 0xFF  # in the second of two records
     path.write_bytes(content)
     first = int.from_bytes(content[:8], "little") + 16
-    with pytest.raises(InputError, match=rf"checksum.*{path.name}, offset {first}\."):
+    with pytest.raises(InputError, match=rf"checksum.*{path.name}, record 2, offset {first}\."):
         PreparedDataset(tmp_path).read("v", "train")
 
 

@@ -80,6 +80,7 @@ def test_a_killed_or_frozen_rank_ends_all_within_30_seconds_and_is_named(
     assert process.returncode > 0
     told = output[output.index("failed first") - 20 :] if number == signal.SIGKILL else output
     assert reason in told
+    assert ("memory runs out (dmesg" in output) == (number == signal.SIGKILL)
     if number == signal.SIGSTOP:
         assert f"error: A rank is stalled: rank 1 ({os.uname().nodename}, process" in output
     assert "launch_gloo" not in output  # no traceback of horovodrun

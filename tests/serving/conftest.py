@@ -26,7 +26,6 @@ from configs.runs import (
     TrainedRun,
     config_to_json,
     load_run,
-    schema_sha256,
 )
 from data.atomic import write_json
 from data.dataset import PreparedDataset
@@ -212,7 +211,7 @@ def save_run(data: PreparedDataset, folder: Path, name: str, **model: Any) -> Pa
     checkpoint.mkdir(parents=True)
     save_weights(built, checkpoint)
     write_json(folder / BEST_FILE, {"checkpoint": checkpoint.name, "chosen_by": "a test"})
-    place = {"folder": str(data.folder), "schema_sha256": schema_sha256(data)}
+    place = {"folder": str(data.folder), "schema_sha256": data.schema_sha256}
     write_json(folder / CONFIG_FILE, {**config_to_json(config), "data": place})
     results = {"metrics": {"ndcg@10/full": 0.25}, "protocol": {"k": 10}}
     write_json(folder / "metrics.json", results)

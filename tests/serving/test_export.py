@@ -17,7 +17,7 @@ from answers import assert_lists, every_model, model_scores, pasts
 from conftest import Exported, ExportOf, run_module
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from configs.runs import load_run, schema_sha256
+from configs.runs import load_run
 from data.atomic import write_json
 from data.errors import InputError
 from models import table_stack
@@ -75,7 +75,7 @@ def test_fresh_process_gives_the_trainers_scores(
 
 def test_model_card_says_what_the_version_is(bert_text: Exported) -> None:
     card = json.loads((bert_text.path / CARD_FILE).read_text())
-    assert card["schema_sha256"] == schema_sha256(bert_text.run.data)
+    assert card["schema_sha256"] == bert_text.run.data.schema_sha256
     assert card["config"]["model_name"] == "bert4rec"
     assert card["results"] == {"metrics": {"ndcg@10/full": 0.25}, "protocol": {"k": 10}}
     assert (card["precision"], card["tolerance"]) == ("float32", 1e-5)
@@ -150,6 +150,18 @@ def test_failed_verification_publishes_nothing(neumf: Exported, tmp_path: Path) 
     broken: Any = _OtherInGraph(neumf.run.model)
     with pytest.raises(InputError, match="must give the trainer's scores in a clean process"):
         export(replace(neumf.run, model=broken), tmp_path / "export")
+    assert not (tmp_path / "export").exists()
+
+
+def test_a_killed_check_is_told_and_publishes_nothing(
+    neumf: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    with pytest.raises(InputError, match=r"serving.verify killed by SIGKILL.*memory ran out"):
+        export(load_run(neumf.run.folder), tmp_path / "export")
     assert not (tmp_path / "export").exists()
 
 

@@ -23,13 +23,13 @@ from data.schema import SCHEMA_FILE, Column, Feature, Kind, Schema, View
 from models.communicator import Communicator
 from tests.trainers.threaded_ranks import on_ranks
 from trainers.board.writer import BoardWriter
-from trainers.checkpoints import TrainState
 from trainers.click_details import ClickDetails
 from trainers.click_evaluation import ClickEvaluator
 from trainers.click_metrics import NAMES, click_metrics
 from trainers.reporting import Reporter
 from trainers.result import Result
 from trainers.results import final_results, results_table, write_results
+from trainers.train_state import TrainState
 
 ROWS = {"train": 200, "validation": 53, "test": 101}
 COLOURS = ("red", "green", "blue")
@@ -229,7 +229,7 @@ def test_undefined_metrics_are_null_in_the_files_and_words_in_the_table(
         assert line.split()[2] == "undefined"
     one_class = {**results, "metrics": {**results["metrics"], "auc": None}}
     assert "undefined" in results_table(one_class, (10,)).splitlines()[2]
-    reporter = Reporter(tmp_path, 1, BoardWriter(tmp_path))
+    reporter = Reporter(tmp_path, 0, 1, BoardWriter(tmp_path))
     reporter.validation(TrainState(step=1), "auc", {"auc": float("nan"), "logloss": 0.5})
     reporter.close()
     line = strict_json((tmp_path / "metrics.jsonl").read_text())

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from configs.base import EvaluationConfig
-from configs.runs import TrainedRun, load_run, schema_sha256
+from configs.runs import TrainedRun, load_run
 from data.dataset import PreparedDataset
 from data.schema import FIRST_ID
 from models.communicator import Communicator
@@ -91,13 +91,13 @@ def test_results_have_a_file_of_their_own(
     own = (run.folder / "metrics.json").read_bytes()
     capsys.readouterr()
     evaluate_run(run.folder, today.folder, {}, settings, Communicator())
-    path = run.folder / f"metrics-on-{schema_sha256(today)[:8]}.json"
+    path = run.folder / f"metrics-on-{today.schema_sha256[:8]}.json"
     said = capsys.readouterr().out.splitlines()
     assert f"ids that {run.folder} does not know: user 8, item 9" in said
     assert said[-1] == f"written to {path}"
     assert (run.folder / "metrics.json").read_bytes() == own
     results = json.loads(path.read_text())
-    assert results["evaluated_on"]["schema_sha256"] == schema_sha256(today)
+    assert results["evaluated_on"]["schema_sha256"] == today.schema_sha256
     assert results["protocol"]["full"]["users"] == today.split("histories", "test").rows
     # A target that the model does not know is a miss, so no more can be hit than are known.
     histories = today.read("histories", "test")

@@ -9,9 +9,9 @@ from configs.overrides import apply_overrides
 from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from models.communicator import Communicator
-from trainers.checkpoints import TrainState
 from trainers.steps import Steps
 from trainers.streams import Streams
+from trainers.train_state import TrainState
 
 
 def test_each_rank_reads_its_own_stream() -> None:

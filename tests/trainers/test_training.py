@@ -21,13 +21,14 @@ from data.sources import synthetic
 from data.splits import SplitOptions
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
-from trainers.checkpoints import Checkpoints, TrainState
+from trainers.checkpoints import Checkpoints
 from trainers.closed_form import solve
 from trainers.loop import Trainer
 from trainers.ranking_evaluation import RankingEvaluator
 from trainers.result import Result
 from trainers.schedules import make_dense_optimizer
 from trainers.selection import find_monitor, judge
+from trainers.train_state import TrainState
 
 MONITOR = "ndcg@10/sampled99"
 ONE = Communicator()

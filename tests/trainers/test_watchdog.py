@@ -47,5 +47,18 @@ def test_its_files_go_when_it_ends(
     assert capsys.readouterr().err == ""
 
 
+def test_it_watches_on_where_its_files_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.watchdog._BEAT_SECONDS", 0.01)
+    (tmp_path / ".ranks").write_text("in the way, as a full disk is")
+    world = Communicator()
+    world.size = 2
+    with Watchdog(tmp_path, world) as watchdog:
+        while watchdog._beats < 5:
+            assert watchdog._thread.is_alive()
+            time.sleep(0.01)
+
+
 def _content(path: Path) -> str:
     return path.read_text() if path.exists() else ""

@@ -9,7 +9,7 @@ from typing import Any
 from configs.base import RunConfig
 from configs.overrides import field_paths
 from configs.results import LOWER_IS_BETTER
-from configs.runs import config_to_json, schema_sha256
+from configs.runs import config_to_json
 from configs.search import Dimension, space_to_json
 from data.dataset import PreparedDataset
 from data.errors import InputError
@@ -82,7 +82,7 @@ class TuningJob:
         config = config_to_json(self.config)
         del config["recipe"]
         space = {entry.pop("path"): entry for entry in space_to_json(self.space)}
-        return {**config, "search": space, "data": schema_sha256(data)}
+        return {**config, "search": space, "data": data.schema_sha256}
 
     def recipe_values(self) -> dict[str, Any]:
         """Returns the recipe's own values of the searched fields, by path."""

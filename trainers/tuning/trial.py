@@ -20,13 +20,13 @@ from data.errors import InputError
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from trainers.board.writer import open_board
-from trainers.checkpoints import TrainState
 from trainers.evaluation import make_evaluator
 from trainers.fitting import Fitted, fit
 from trainers.planning.plan import check_fits, make_plan
 from trainers.reporting import Reporter
 from trainers.run_folder import open_run_folder
 from trainers.selection import find_monitor
+from trainers.train_state import TrainState
 from trainers.tuning.job import TuningJob
 from trainers.tuning.study import EPOCHS, ERROR, METRIC, RECIPE
 from trainers.tuning.turn import Turn
@@ -137,7 +137,7 @@ def _validate(
     metrics = evaluator.evaluate().metrics
     monitor = find_monitor(config.trainer.monitor, evaluator.metric_names())
     state = replace(fitted.state, best_value=metrics[monitor])
-    reporter = Reporter(folder, 0, open_board(folder, config, monitor, ranks=1))
+    reporter = Reporter(folder, 0, 0, open_board(folder, config, monitor, ranks=1))
     reporter.validation(state, monitor, metrics)
     reporter.close()
     return monitor, metrics[monitor]
