@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test setup setup-local lint format types clean
+.PHONY: help quickstart test docs docs-test setup setup-local lint format types clean
 
 PYTHON ?=
 VENV_PYTHON := .venv/bin/python
@@ -26,6 +26,12 @@ quickstart: setup  ## From synthetic ratings to recommendations over HTTP, in a 
 test: setup  ## Lint, types and the default test suite (Horovod tests included)
 	@$(MAKE) --no-print-directory lint types
 	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+docs: $(INSTALLED)  ## Build the documentation into build/site, warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict
+
+docs-test: $(INSTALLED)  ## Run the pages and notebooks of the documentation, in minutes
+	$(VENV_PYTHON) -m pytest -m slow tests/docs
 
 setup: $(HOROVOD)  ## Make .venv, install everything, build Horovod once
 

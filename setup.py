@@ -60,7 +60,12 @@ setup(
     # Makes `pip install -e` add this folder to the path. The import hook that setuptools would use
     # otherwise gives way to any folder named `data` where the command is run.
     package_dir={"": "."},
-    package_data={"data.spec": ["*.yaml"], "data.shapes": ["*.yaml"]},
+    package_data={
+        "data.spec": ["*.yaml"],
+        "data.shapes": ["*.yaml"],
+        "serving.explore": ["page/*"],
+        "trainers.report_page": ["*.html", "*.css"],
+    },
     install_requires=[
         "absl-py>=2.1,<3",
         # Newer ones ask for packages that Python 3.10 lacks; pip finds that out very slowly.

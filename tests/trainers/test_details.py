@@ -11,6 +11,7 @@ import pytest
 
 from configs.base import EvaluationConfig
 from configs.registry import build_model, recipe
+from configs.results import results_file
 from configs.runs import TrainedRun
 from data.dataset import PreparedDataset
 from models.communicator import Communicator
@@ -33,7 +34,7 @@ def evaluate(run: TrainedRun, **evaluation: object) -> dict[str, float]:
     settings = replace(run.config.evaluation, **evaluation)  # type: ignore[arg-type]
     run = replace(run, config=replace(run.config, evaluation=settings))
     results = final_results(run, {}, Communicator(), run.folder / "evaluation")
-    write_results(run.folder, results)
+    write_results(results_file(run.folder), results)
     return results["metrics"]
 
 

@@ -65,9 +65,8 @@ def run(report: Report) -> int:
 def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
     no_argument(argv)
-    with on_signal(
-        signal.SIGTERM, functools.partial(sys.exit, EXIT_SIGTERM)
-    ):  # small disks are unmounted
+    # Not killed at once, as small disks are to be unmounted.
+    with on_signal(signal.SIGTERM, functools.partial(sys.exit, EXIT_SIGTERM)):
         sys.exit(run_main(run))
 
 
