@@ -22,7 +22,7 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from tests.browser import open_browser
-from tests.tensorboard_server import tensorboard
+from tests.page_servers import explorer, tensorboard
 
 REPOSITORY = Path(__file__).parents[1]
 MOST_BYTES = 200_000
@@ -100,8 +100,30 @@ def tensorboard_picture(work: Work, file: Path) -> None:
         save(page, file)
 
 
+def report_picture(work: Work, file: Path) -> None:
+    """Shows the beginning of the report on both runs."""
+    page = work.data.parent / "report.html"
+    run("trainers.report", str(work.runs / "slow"), str(work.runs / "fast"), f"--out={page}")
+    with open_browser((1280, 1100)) as opened:
+        opened.page.goto(page.as_uri())
+        save(opened.page, file)
+
+
+def explore_picture(work: Work, file: Path) -> None:
+    """Shows a user's lists of both runs side by side."""
+    exports = [work.data.parent / f"export-{name}" for name in ("slow", "fast")]
+    for name, export in zip(("slow", "fast"), exports, strict=True):
+        run("serving.export", f"--model_dir={work.runs / name}", f"--export_dir={export}")
+    with explorer(*exports) as url, open_browser((1280, 1000)) as opened:
+        opened.page.goto(f"{url}?user=7&k=10")
+        opened.page.locator("li.item").nth(19).wait_for(timeout=60_000)
+        save(opened.page, file)
+
+
 PICTURES: dict[str, Callable[[Work, Path], None]] = {
     "tensorboard": tensorboard_picture,
+    "report": report_picture,
+    "explore": explore_picture,
 }
 
 

@@ -71,3 +71,18 @@ def test_your_own_csv_is_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (line,) = [row.split() for row in shown[3].splitlines() if row.startswith("ndcg@10/full")]
     assert float(line[1]) > 1.5 * float(line[2])  # popularity's
     assert "a clean process gave the trainer's scores" in shown[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_retrain_day_publishes_what_is_not_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = run("retrain_day.ipynb", tmp_path, monkeypatch)
+    (users,) = [line.split() for line in shown[3].splitlines() if line.startswith("user")]
+    assert users[:4] == ["user", "300", "60", "0"]
+    assert "Not worse: ndcg@10/full" in shown[5]
+    assert shown[5].split()[-2:] == ["1", "2"]
+    assert "refused: ndcg@10/full" in shown[6]
+    assert "exit code 4" in shown[6]
+    assert shown[6].split()[-2:] == ["1", "2"]

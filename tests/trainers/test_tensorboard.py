@@ -28,7 +28,7 @@ from models.ncf import NCF
 from models.recommender import Recommender
 from models.vae_cf import VAECF
 from tests.browser import open_browser
-from tests.tensorboard_server import tensorboard
+from tests.page_servers import tensorboard
 from trainers.board import projector
 from trainers.board.projector import write_projector
 from trainers.loop import Trainer
