@@ -138,12 +138,10 @@ class Recommender(tf.keras.Model):
 
     def uninformed_loss(self, batch: Batch) -> float:
         """Returns the loss of a model that knows nothing, near which training starts."""
-        del batch
         return math.log(2)
 
     def smallest_loss(self, batch: Batch) -> float:
         """Returns the loss of a model that knows the batch by heart."""
-        del batch
         return 0.0
 
     @property
@@ -169,12 +167,10 @@ class Recommender(tf.keras.Model):
         return []
 
     def keep_hashes(self, trained: Recommender, ids: Mapping[str, Renumbering]) -> None:
-        """Hashes ids as a trained model does, to which the same raw ids had other ids.
-
-        Models that hash no ids have nothing to do.
+        """Hashes ids as a trained model does; models that hash none have nothing to do.
 
         Args:
-            trained: A model of the same class and settings.
+            trained: A model of the same class and settings, to which raw ids had other ids.
             ids: By feature, what became of the ids that it has.
         """
 
@@ -203,8 +199,7 @@ class Recommender(tf.keras.Model):
         return losses["loss"], losses
 
     def _losses_of(self, batch: Batch, training: bool) -> Losses:
-        vectors = self._looked_up(batch)
-        return self.loss_from_vectors(self.dense_inputs(batch), vectors, training)
+        return self.loss_from_vectors(self.dense_inputs(batch), self._looked_up(batch), training)
 
     def _looked_up(self, batch: Batch) -> Vectors:
         found = self.tables.find(self.lookups(batch))

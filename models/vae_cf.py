@@ -43,6 +43,7 @@ from models.id_axis import IdAxis
 from models.recommender import Losses, Recommender, Vectors, masked_mean
 from models.tables import Bag, EmbeddingTables, Part, TableConfig
 from models.vae_cf_config import VAECFConfig
+from models.vae_losses import kl_to_standard_normal, multinomial_loss
 
 NOISE = "latent_noise"
 _HISTORY = "history"
@@ -233,20 +234,3 @@ class VAECF(Recommender):
         """Returns the loss of a softmax spread evenly over the user's own n items: n ln n."""
         count = count_items(batch[ITEM_SET])
         return float(masked_mean(tf.math.xlogy(count, count), batch[MASK]))
-
-
-def multinomial_loss(logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-    """Returns -sum_i x_i log softmax_i(logits) of each row: (B,), float32.
-
-    Args:
-        logits: Of the real items, (B, I), float32.
-        counts: How often each row has each of them, x, (B, I), float32.
-    """
-    total = tf.reduce_sum(counts, axis=1)
-    return total * tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(logits * counts, axis=1)
-
-
-def kl_to_standard_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
-    """Returns KL(N(mean, variance) || N(0, 1)) of each row: (B,), from (B, Z)."""
-    terms = tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance
-    return 0.5 * tf.reduce_sum(terms, axis=1)

@@ -41,7 +41,7 @@ EXECUTED = {
     "docs/your-data.md": "tests/docs/test_your_data.py",
 }
 # Modules that are no commands of this project, and a model that one page adds.
-OTHERS = {"mkdocs", "pytest"}
+OTHERS = {"mkdocs", "pytest", "timeit"}
 ADDED_BY_A_PAGE = {"bpr"}
 ABSL = {"help", "helpfull"}
 
@@ -73,6 +73,8 @@ def setting_faults(shown: Shown) -> list[str]:
     model, name = values.get("model"), values.get("recipe") or "default"
     if shown.module != "trainers.run" or not model or _is_open(model) or model in ADDED_BY_A_PAGE:
         return []
+    if name.endswith(".yaml"):  # a file that trainers.tune writes
+        name = "default"
     settings = [value for flag, value in shown.flags() if flag == "set" and value]
     try:
         config = recipe(model, name)

@@ -18,8 +18,9 @@ from data.item_sets import ITEM_SET, KEPT_ITEMS, DropItems, add_item_set
 from data.pipeline import make_dataset
 from data.schema import FIRST_ID, OOV_ID, PAD_ID
 from models.communicator import Communicator
-from models.vae_cf import NOISE, VAECF, kl_to_standard_normal, multinomial_loss
+from models.vae_cf import NOISE, VAECF
 from models.vae_cf_config import VAECFConfig
+from models.vae_losses import kl_to_standard_normal, multinomial_loss
 from trainers.loop import Trainer
 
 SMALL = VAECFConfig(hidden=(7, 6), latent=5, dropout=0.0, stddev=0.5)
