@@ -97,7 +97,6 @@ def scalars_of(model_dir: Path) -> dict[str, list[float]]:
     for path in sorted(model_dir.glob("events.out.*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
-                if value.HasField("tensor") and value.tensor.dtype == tf.float32.as_datatype_enum:
-                    number = float(tf.make_ndarray(value.tensor))
-                    found.setdefault(value.tag, []).append(number)
+                if value.HasField("simple_value"):
+                    found.setdefault(value.tag, []).append(value.simple_value)
     return found
