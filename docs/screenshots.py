@@ -21,6 +21,7 @@ from absl import app, flags
 from PIL import Image
 from playwright.sync_api import Page
 
+from data.dataset import PreparedDataset
 from tests.browser import open_browser
 from tests.page_servers import explorer, tensorboard
 
@@ -115,7 +116,8 @@ def explore_picture(work: Work, file: Path) -> None:
     for name, export in zip(("slow", "fast"), exports, strict=True):
         run("serving.export", f"--model_dir={work.runs / name}", f"--export_dir={export}")
     with explorer(*exports) as url, open_browser((1280, 1000)) as opened:
-        opened.page.goto(f"{url}?user=7&k=10")
+        user = PreparedDataset(work.data).raw_ids("user")[7]
+        opened.page.goto(f"{url}?user={user}&k=10")
         opened.page.locator("li.item").nth(19).wait_for(timeout=60_000)
         save(opened.page, file)
 
