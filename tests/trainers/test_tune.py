@@ -124,6 +124,11 @@ def hparams_of(folder: Path) -> dict[str, float]:
     return {}
 
 
+def test_a_metric_that_is_best_at_1_cannot_be_tuned_by(make_job: Callable[..., TuningJob]) -> None:
+    with pytest.raises(InputError, match=r"calibration, which is best at 1.*monitor=logloss"):
+        make_job("trainer.monitor=calibration")
+
+
 def test_a_trial_below_the_median_ends_early(make_job: Callable[..., TuningJob]) -> None:
     job = make_job("trainer.epochs=3", trials=7)
     study = open_study(job)

@@ -30,6 +30,9 @@ class TuningJob:
         storage: URL of the database that holds the study, under the folder's name.
         trials: Trials of the whole study, over all processes and machines.
         seed: Of the sampler.
+
+    Raises:
+        InputError: The monitored metric has no best direction.
     """
 
     config: RunConfig
@@ -39,6 +42,15 @@ class TuningJob:
     storage: str
     trials: int
     seed: int
+
+    def __post_init__(self) -> None:
+        """Checks the metric."""
+        if self.config.trainer.monitor == "calibration":
+            raise InputError(
+                "Tuning needs a metric that is the better the higher, or the lower, it is",
+                received="trainer.monitor=calibration, which is best at 1",
+                action="Set trainer.monitor=logloss",
+            )
 
     @property
     def study_name(self) -> str:
