@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,12 +88,10 @@ def check_writable(folder: Path) -> None:
     """
     whole = folder.absolute()
     present = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
-    probe = _beside(present / "probe", _PARTIAL)
     try:
-        try:
-            probe.write_bytes(b"1")
-        finally:
-            probe.unlink(missing_ok=True)
+        # Without a name where the file system can: a process killed here leaves nothing.
+        with tempfile.TemporaryFile(dir=present, buffering=0) as probe:
+            probe.write(b"1")
     except OSError as error:
         raise _not_writable(folder, error) from error
 
