@@ -11,6 +11,7 @@
 # What is lost: the steps since the newest checkpoint, which are taken again; so set
 # --set=trainer.checkpoint_steps or checkpoint_minutes. The epoch goes on from there on as many ranks
 # as there are, each of its rows seen once (docs/scaling.md). Environment: as launch/ssh.sh.
+# Set NETWORK_INTERFACE (lo on one host): else Horovod waits for two hosts, to find what they share.
 # How to tell that it works: kill -9 a rank; the others say "Going on from step ...".
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,6 +23,10 @@ if [[ $# -lt 3 || ! -x $1 || ! $2 =~ ^[1-9][0-9]*$ || ! $3 =~ ^[1-9][0-9]*$ ]]; 
 fi
 DISCOVERY=$(realpath "$1") MIN=$2 MAX=$3
 shift 3
+if [[ -z ${NETWORK_INTERFACE:-} ]]; then
+  echo "launch/elastic.sh: NETWORK_INTERFACE is not set, so Horovod looks for one that two hosts share, and" \
+    "waits until there are two. With one host: NETWORK_INTERFACE=lo." >&2
+fi
 export TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 cd "$ROOT"

@@ -32,7 +32,7 @@ _NOISE = ("I0000", "WARNING: All log messages", "E0000", "W0000", "Extension mod
 
 def horovodrun(options: list[str], logs: Path) -> list[str]:
     """Returns horovodrun's command with some options, up to the program's own."""
-    command = [sys.executable, str(Path(sys.executable).with_name("horovodrun")), "--gloo"]
+    command = [sys.executable, str(Path(__file__).with_name("horovodrun.py")), "--gloo"]
     command += ["--output-filename", str(logs)]
     command += ["--stall-check-warning-time-seconds", os.environ.get("STALL_WARNING", "15")]
     command += ["--stall-check-shutdown-time-seconds", os.environ.get("STALL_SHUTDOWN", "120")]

@@ -8,7 +8,7 @@ dense part, the update. Nothing is saved but the figures.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ from configs.base import TrainerConfig
 from data.dataset import PreparedDataset
 from data.pipeline import Batch
 from data.process_memory import peak_bytes
-from models.communicator import Communicator
+from models.communicator import Communicator, Traffic
 from models.graphs import graph_function
 from models.recommender import Recommender
 from models.training_step import LookedUp
 from trainers.ceilings import Ceilings, measure_ceilings
 from trainers.graph_cost import GraphCost, graph_cost
-from trainers.steps import Steps
+from trainers.steps import Call, Steps
 from trainers.verdict import Shares, verdict
 
 _WARM_UP = 5  # steps before those that count, in which graphs are traced and memory is asked for
@@ -41,6 +41,9 @@ class Measurement:
         steps_taken: All steps taken when they ended, warm-up included.
         steps_per_call: Steps of the last call.
         step_ms: Percentiles of the time of a step taken alone.
+        collectives_ms: Of those steps, the mean time of a step in collectives, that of waiting for
+            slower ranks included; 0 on one rank.
+        sent_bytes: What this rank sent to others in a step, as counted; a mean likewise.
         shares: Of a step's time, by part.
         peak_bytes: Largest memory of this process in those steps and before, on the host.
         device_peak_bytes: The same of its GPU; 0 without one.
@@ -59,6 +62,8 @@ class Measurement:
     steps_taken: int
     steps_per_call: int
     step_ms: dict[str, float]
+    collectives_ms: float
+    sent_bytes: float
     shares: Shares
     peak_bytes: int
     device_peak_bytes: int
@@ -92,7 +97,7 @@ def benchmark(
         steps: Steps to time, of each kind.
     """
     taken = Steps(config, data, model, communicator)
-    count, rows, seconds, losses = _as_in_training(taken, steps)
+    timed = _as_in_training(taken, communicator, steps)
     peak, device_peak = peak_memory()  # before the parts, whose graphs training does not have
     parts = _Parts(taken)
     times, last = parts.time(steps)
@@ -104,12 +109,14 @@ def benchmark(
     moved = sum(s.bytes_moved(int(counts[s.key])) for s in model.tables.stacks if s.key in counts)
     shares = Shares.of(times)
     return Measurement(
-        examples_per_second=rows * model.examples_per_row * communicator.size / seconds,
-        loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
-        steps=count,
-        steps_taken=len(losses),
+        examples_per_second=timed.rows * model.examples_per_row * communicator.size / timed.seconds,
+        loss=float(np.mean(timed.losses[-max(1, len(timed.losses) // 10) :])),
+        steps=timed.steps,
+        steps_taken=len(timed.losses),
         steps_per_call=taken.per_call,
         step_ms={f"p{p}": float(np.percentile(times.sum(1), p)) * 1e3 for p in (50, 90, 99)},
+        collectives_ms=timed.traffic.seconds / timed.steps * 1e3,
+        sent_bytes=timed.traffic.sent / timed.steps,
         shares=shares,
         peak_bytes=peak,
         device_peak_bytes=device_peak,
@@ -123,27 +130,43 @@ def benchmark(
     )
 
 
-def _as_in_training(taken: Steps, steps: int) -> tuple[int, float, float, list[float]]:
-    """Returns the steps that were timed, their rows and seconds, and the loss of every step.
+@dataclass
+class _Timed:
+    """Steps taken as training takes them: their rows, seconds and traffic; the loss of every step.
 
-    Epochs follow each other as in training, so that a short one's start counts.
+    The warm-up's steps are in the losses alone.
     """
-    losses: list[float] = []
-    count, rows, seconds, epoch = 0, 0.0, 0.0, 0
-    while count < steps:
+
+    steps: int = 0
+    rows: float = 0.0
+    seconds: float = 0.0
+    traffic: Traffic = field(default_factory=Traffic)
+    losses: list[float] = field(default_factory=list)
+
+    def add(self, call: Call, seconds: float, traffic: Traffic) -> None:
+        self.steps += call.count
+        self.rows += call.rows
+        self.seconds += seconds
+        sent, waited = self.traffic.sent + traffic.sent, self.traffic.seconds + traffic.seconds
+        self.traffic = Traffic(sent, waited)
+
+
+def _as_in_training(taken: Steps, communicator: Communicator, steps: int) -> _Timed:
+    """Takes steps; epochs follow each other as in training, so that a short one's start counts."""
+    timed, epoch = _Timed(), 0
+    while timed.steps < steps:
         began = time.perf_counter()
         for call in taken.epoch(epoch):
-            losses += [call.means.get("per_target", call.means["loss"])] * call.count
+            timed.losses += [call.means.get("per_target", call.means["loss"])] * call.count
             ended = time.perf_counter()
-            if len(losses) > _WARM_UP + call.count and taken.per_call:
-                count += call.count
-                rows += call.rows
-                seconds += ended - began
+            traffic = communicator.take_traffic()
+            if len(timed.losses) > _WARM_UP + call.count and taken.per_call:
+                timed.add(call, ended - began, traffic)
             began = ended
-            if count >= steps:
+            if timed.steps >= steps:
                 break
         epoch += 1
-    return count, rows, seconds, losses
+    return timed
 
 
 class _Parts:

@@ -35,8 +35,12 @@ def _lines(found: Measurement) -> list[str]:
     ]
     for name, share in asdict(found.shares).items():
         lines.append(_line(f"  {_PARTS[name]}", f"{share:.1%}"))
+    if found.sent_bytes:
+        sent = f"{found.sent_bytes / 2**20:,.3f} MiB sent"
+        lines.append(_line("collectives, ms a step", f"{found.collectives_ms:.2f}, {sent}"))
     lines += [
         _line("peak memory, MiB", f"{found.peak_bytes / 2**20:,.0f}"),
+        *_of_device(found),
         _line("FLOP an example, dense part", f"{found.flops_per_example:,.0f}"),
         _line(
             "  its rate, of a matmul's",
@@ -50,9 +54,13 @@ def _lines(found: Measurement) -> list[str]:
         ),
         _line(f"loss after {found.steps_taken} steps", f"{found.loss:.4f}"),
     ]
-    if found.device_peak_bytes:
-        lines.insert(8, _line("  of the GPU, MiB", f"{found.device_peak_bytes / 2**20:,.0f}"))
     return lines
+
+
+def _of_device(found: Measurement) -> list[str]:
+    if not found.device_peak_bytes:
+        return []
+    return [_line("  of the GPU, MiB", f"{found.device_peak_bytes / 2**20:,.0f}")]
 
 
 def _line(name: str, value: str) -> str:

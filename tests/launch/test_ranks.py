@@ -51,6 +51,11 @@ def wait_for_checkpoint(model_dir: Path, process: subprocess.Popen[str]) -> None
         time.sleep(0.1)
 
 
+def read_until(process: subprocess.Popen[str], text: str) -> bool:
+    assert process.stdout is not None
+    return any(text in line for line in process.stdout)
+
+
 def process_of(model_dir: Path, **wanted: str) -> psutil.Process:
     """Finds the process of a rank by its environment and its run folder."""
     for process in psutil.process_iter():
@@ -63,14 +68,17 @@ def process_of(model_dir: Path, **wanted: str) -> psutil.Process:
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"),
-    [(signal.SIGKILL, "Rank 1 failed first (killed by SIGKILL)"), (signal.SIGSTOP, "no sign of")],
+    ("number", "ranks", "reason"),
+    [
+        (signal.SIGKILL, 3, "Rank 1 failed first (killed by SIGKILL)"),
+        (signal.SIGSTOP, 2, "no sign of"),
+    ],
 )
 def test_a_killed_or_frozen_rank_ends_all_within_30_seconds_and_is_named(
-    number: int, reason: str, synthetic_data: PreparedDataset, tmp_path: Path
+    number: int, ranks: int, reason: str, synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
     flags = run_flags(synthetic_data, tmp_path, "--epochs=900")
-    with started("local.sh", "3", *flags, STALL_WARNING="4", STALL_SHUTDOWN="6") as process:
+    with started("local.sh", str(ranks), *flags, STALL_WARNING="4", STALL_SHUTDOWN="6") as process:
         wait_for_checkpoint(tmp_path, process)
         victim = process_of(tmp_path, HOROVOD_RANK="1")
         os.kill(victim.pid, number)
@@ -86,6 +94,27 @@ def test_a_killed_or_frozen_rank_ends_all_within_30_seconds_and_is_named(
     assert "launch_gloo" not in output  # no traceback of horovodrun
 
 
+def test_a_stop_signal_to_one_rank_stops_all_and_other_numbers_of_ranks_go_on(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    run = run_flags(synthetic_data, tmp_path, "--epochs=400", "--set=trainer.steps_per_call=1")
+    step = 0
+    for ranks in (3, 2, 1):
+        with started("local.sh", str(ranks), *run) as process:
+            if step:
+                assert read_until(process, f"Going on from step {step} of")
+            else:
+                wait_for_checkpoint(tmp_path, process)
+            process_of(tmp_path, HOROVOD_RANK=str(ranks - 1)).terminate()
+            output = process.communicate(timeout=120)[0]
+        assert "Stopped by SIGTERM" in output
+        assert "trainers/run.py" not in output, output  # no traceback of ours
+        saved = sorted((tmp_path / "checkpoints").glob("step-*"))[-1]
+        step = json.loads((saved / "state.json").read_text())["step"]
+        files = {path.name for path in (saved / "tables" / "item").glob("values-*")}
+        assert files == {f"values-{r:05d}-of-{ranks:05d}.npy" for r in range(ranks)}
+
+
 def test_an_elastic_run_goes_on_without_a_killed_rank(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
@@ -94,7 +123,7 @@ def test_an_elastic_run_goes_on_without_a_killed_rank(
     hosts.write_text("#!/bin/sh\nprintf 'localhost:2\\n127.0.0.1:1\\n'\n")
     hosts.chmod(0o755)
     run = tmp_path / "run"
-    flags = run_flags(synthetic_data, run, "--epochs=15")
+    flags = run_flags(synthetic_data, run, "--epochs=8")
     with started("elastic.sh", str(hosts), "2", "3", *flags, NETWORK_INTERFACE="lo") as process:
         wait_for_checkpoint(run, process)
         process_of(run, HOROVOD_HOSTNAME="127.0.0.1").kill()
@@ -132,6 +161,16 @@ def test_launchers_say_what_they_need(command: list[str], message: str) -> None:
         output = process.communicate(timeout=30)[0]
     assert process.returncode == 2
     assert message in output
+
+
+def test_elastic_says_why_it_waits(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts.sh"
+    hosts.write_text("#!/bin/sh\necho localhost:1\n")
+    hosts.chmod(0o755)
+    with started("elastic.sh", str(hosts), "1", "1", NETWORK_INTERFACE="") as process:
+        assert read_until(process, "waits until there are two. With one host: NETWORK_INTERFACE=lo")
+        process.terminate()
+        process.wait(timeout=30)
 
 
 def test_a_bad_line_of_hosts_is_named(tmp_path: Path) -> None:

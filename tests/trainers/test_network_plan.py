@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from configs.overrides import apply_overrides
 from configs.registry import recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from tests.trainers.communication import predicted_bytes
+from trainers.measure_network import Timed, fit
 from trainers.planning.network import Collective, Network, collectives, network_table
 from trainers.planning.unallocated import trace
 
@@ -63,40 +65,81 @@ def test_a_sharded_batch_crosses_the_wire_once_each_way(
     assert dense.sent == pytest.approx(weights * 4 * 2 * 3 / 4)
 
 
-@pytest.mark.horovod
-@pytest.mark.parametrize("placement", ["sharded", "replicated"])
-def test_bytes_are_counted_as_predicted(
-    synthetic_data: PreparedDataset, tmp_path: Path, placement: str
-) -> None:
-    settings = [f"trainer.placement={placement}", "trainer.steps_per_call=4"]
+def test_the_plan_prints_what_ranks_send(synthetic_data: PreparedDataset) -> None:
     flags = ["--model=ncf", "--recipe=tiny", f"--data_dir={synthetic_data.folder}"]
-    flags += ["--epochs=1", "--batch_size=512", *(f"--set={setting}" for setting in settings)]
-    subprocess.run(
-        ["launch/local.sh", "2", *flags, f"--model_dir={tmp_path}"],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHON": sys.executable},
-        check=True,
-        capture_output=True,
-    )
-    counted = scalars_of(tmp_path)["communication/mib_per_step"]
-    planning = ["-m", "trainers.run", "--plan", *flags, "--ranks=2", "--network=10Gbit,50us"]
+    planning = [sys.executable, "-m", "trainers.run", "--plan", *flags, "--ranks=2"]
     plan = subprocess.run(
-        [sys.executable, *planning],
+        [*planning, "--network=10Gbit,50us"],
         cwd=REPOSITORY,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    (predicted,) = re.findall(r"^together +([\d.,]+)", plan, re.MULTILINE)
-    # Not the last call, whose batch is partly padding.
-    assert counted[0] * 2**20 / 1e6 == pytest.approx(float(predicted), rel=0.05)
+    (printed,) = re.findall(r"^together +([\d.,]+)", plan, re.MULTILINE)
+    predicted = predicted_bytes(recipe("ncf", "tiny"), synthetic_data, 2)
+    assert float(printed) == pytest.approx(predicted / 1e6, abs=5e-4)
 
 
-def scalars_of(model_dir: Path) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for path in sorted(model_dir.glob("events.out.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                if value.HasField("simple_value"):
-                    found.setdefault(value.tag, []).append(value.simple_value)
-    return found
+@pytest.mark.horovod
+def test_bytes_are_counted_as_predicted(synthetic_data: PreparedDataset, tmp_path: Path) -> None:
+    settings = ["trainer.placement=replicated", "trainer.batch_size=512"]
+    flags = ["--model=ncf", "--recipe=tiny", f"--data_dir={synthetic_data.folder}"]
+    flags += ["--mode=benchmark", "--benchmark_steps=10", f"--model_dir={tmp_path}"]
+    done = subprocess.run(
+        ["launch/local.sh", "2", *flags, *(f"--set={setting}" for setting in settings)],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHON": sys.executable},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads((tmp_path / "benchmark.json").read_text())
+    config = apply_overrides(recipe("ncf", "tiny"), settings)
+    predicted = predicted_bytes(config, synthetic_data, 2)
+    assert found["sent_bytes"] == pytest.approx(predicted, rel=0.05)
+    assert 0 < found["collectives_ms"] < 1000
+    sent = f"{found['sent_bytes'] / 2**20:,.3f} MiB sent"
+    assert re.search(rf"collectives, ms a step +[\d.]+, {sent}$", done.stdout, re.MULTILINE)
+
+
+def test_the_fitted_network_is_the_one_that_gave_the_times() -> None:
+    network = Network(bandwidth=5e8, latency=3e-4)
+    sizes = [Collective("all-to-all", sent, 2) for sent in (1e3, 1e5, 1e7)]
+    fitted = fit([Timed(size, size.seconds(network)) for size in sizes])
+    assert fitted.bandwidth == pytest.approx(5e8)
+    assert fitted.latency == pytest.approx(3e-4)
+
+
+@pytest.mark.horovod
+def test_two_ranks_measure_what_they_can_send() -> None:
+    measuring = ["-m", "trainers.measure_network", "--kib=4,16384", "--repeats=3"]
+    said = subprocess.run(
+        ["launch/local.sh", "2", *measuring],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHON": sys.executable},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    lines = re.findall(r"(all-to-all|sum) +([\d,]+) +[\d.]+ +[\d.]+ +[\d,]+$", said, re.MULTILINE)
+    sizes = ("4", "16,384")
+    assert lines == [(name, size) for name in ("all-to-all", "sum") for size in sizes]
+    network = Network.parse(re.findall(r"--network=(\S+)", said)[0])
+    assert 1e7 < network.bandwidth < 1e11
+    assert 1e-6 < network.latency < 0.1
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [("--kib=4,16", "launch/local.sh 2 -m trainers.measure_network"), ("--kib=4", "two sizes")],
+)
+def test_one_rank_or_one_size_measure_nothing(flag: str, message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trainers.measure_network", flag],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr

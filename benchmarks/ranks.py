@@ -1,0 +1,177 @@
+"""What Horovod costs: one rank against none, and collectives against what `--plan` says of them.
+
+  python -m benchmarks.ranks                          some ten minutes
+  python -m benchmarks.ranks --case=neumf_sharded
+
+One device and one rank (launch/local.sh 1, and launch/elastic.sh, where the one rank that is left
+goes on through Horovod) take turns in `--mode=benchmark`. Then `trainers.measure_network` measures
+what two ranks of this machine can send each other, `--plan --network` predicts bytes and time of a
+step's collectives from it, and a run on two ranks counts them. The time counted holds the waiting
+for the slower rank, the prediction does not. Prints a table, and writes it with the machine to
+benchmarks/results.
+
+Cases: CASES
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from benchmarks.contest import execute
+from benchmarks.datasets import datasets, ready
+from benchmarks.results import dated, machine
+from benchmarks.suites import SUITES
+from data.atomic import write_json, write_text
+
+# A suite, whose model, data and batch are taken, and where its tables are.
+CASES = {
+    "dlrm_small_sharded": ("dlrm_small", "sharded"),
+    "neumf_sharded": ("neumf", "sharded"),
+    "neumf_replicated": ("neumf", "replicated"),
+}
+_MOST_OVERHEAD = 0.03
+_ROOT = Path(__file__).parents[1]
+_ALONE, _ONE_RANK, _ELASTIC = "no Horovod", "one rank", "one rank, elastic"
+
+_CASE = flags.DEFINE_multi_enum("case", [], list(CASES), "Cases to run; all if not given.")
+_REPEATS = flags.DEFINE_integer("repeats", 5, "Runs of each.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 200, "Steps of a run.", lower_bound=10)
+_WORK_DIR = flags.DEFINE_string("work_dir", "~/.cache/recommender_zoo/benchmarks", "Datasets.")
+_OUT = flags.DEFINE_string("out", "benchmarks/results", "Folder for the results.")
+
+
+class Ranks:
+    """One case on some ranks.
+
+    Args:
+        case: Its name.
+        work: Folder of the datasets.
+    """
+
+    def __init__(self, case: str, work: Path) -> None:
+        name, placement = CASES[case]
+        suite = SUITES[name]
+        settings = (*suite.settings, f"trainer.placement={placement}")
+        self.flags = [f"--model={suite.model}", f"--batch_size={suite.batch_size}"]
+        self.flags += [f"--data_dir={ready(datasets()[suite.data], work)}"]
+        self.flags += [f"--set={setting}" for setting in settings]
+
+    def benchmark(self, launcher: list[str]) -> dict[str, Any]:
+        """Returns the figures of a run that a launcher starts."""
+        with tempfile.TemporaryDirectory() as folder:
+            mode = ["--mode=benchmark", f"--benchmark_steps={_STEPS.value}"]
+            execute([*launcher, *self.flags, *mode, f"--model_dir={folder}"])
+            return json.loads((Path(folder) / "benchmark.json").read_text(encoding="utf-8"))
+
+    def overhead(self, repeats: int) -> dict[str, list[float]]:
+        """Returns examples a second of each repetition, by how it was started."""
+        with tempfile.TemporaryDirectory() as folder:
+            hosts = Path(folder) / "hosts.sh"
+            hosts.write_text("#!/bin/sh\necho localhost:1\n")
+            hosts.chmod(0o755)
+            launchers = {
+                _ALONE: [sys.executable, "-m", "trainers.run"],
+                _ONE_RANK: [str(_ROOT / "launch/local.sh"), "1"],
+                _ELASTIC: [str(_ROOT / "launch/elastic.sh"), str(hosts), "1", "1"],
+            }
+            speeds: dict[str, list[float]] = {name: [] for name in launchers}
+            for _ in range(repeats):
+                for name, launcher in launchers.items():
+                    speeds[name].append(self.benchmark(launcher)["examples_per_second"])
+        return speeds
+
+    def predicted(self, network: str) -> tuple[float, float]:
+        """Returns the bytes that a rank of two sends in a step, and their seconds, by --plan."""
+        plan = [sys.executable, "-m", "trainers.run", "--plan", "--ranks=2", *self.flags]
+        found = re.findall(
+            r"^together +([\d.,]+) +([\d.,]+)", execute([*plan, f"--network={network}"]), re.M
+        )
+        sent, ms = (float(text.replace(",", "")) for text in found[0])
+        return sent * 1e6, ms / 1e3
+
+    def counted(self, repeats: int) -> tuple[float, list[float]]:
+        """Returns the bytes that rank 0 of two sent in a step, and its seconds in collectives."""
+        runs = [self.benchmark([str(_ROOT / "launch/local.sh"), "2"]) for _ in range(repeats)]
+        return runs[-1]["sent_bytes"], [run["collectives_ms"] / 1e3 for run in runs]
+
+
+def network_of_two() -> str:
+    """Returns what two ranks of this machine can send, as --network takes it."""
+    said = execute([str(_ROOT / "launch/local.sh"), "2", "-m", "trainers.measure_network"])
+    return re.findall(r"--network=(\S+)", said)[-1]
+
+
+def run_case(case: str, work: Path, repeats: int) -> dict[str, Any]:
+    """Returns what was found of one case."""
+    ranks = Ranks(case, work)
+    speeds = ranks.overhead(repeats)
+    network = network_of_two()
+    sent, seconds = ranks.predicted(network)
+    counted_sent, counted_seconds = ranks.counted(repeats)
+    return {
+        "examples_per_second": speeds,
+        "network": network,
+        "predicted": {"bytes": sent, "seconds": seconds},
+        "counted": {"bytes": counted_sent, "seconds": counted_seconds},
+    }
+
+
+def lines(case: str, found: dict[str, Any]) -> list[str]:
+    """Returns what was found as Markdown."""
+    speeds = found["examples_per_second"]
+    alone = statistics.median(speeds[_ALONE])
+    text = [f"### {case}", "", "| | examples/s | slower than without Horovod |", "|---|---|---|"]
+    for name, values in speeds.items():
+        middle = statistics.median(values)
+        spread = f"{middle:,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+        text.append(f"| {name} | {spread} | {alone / middle - 1:+.1%} |")
+    predicted, counted = found["predicted"], found["counted"]
+    ms = [seconds * 1e3 for seconds in counted["seconds"]]
+    slower = alone / statistics.median(speeds[_ONE_RANK]) - 1
+    verdict = "met" if slower <= _MOST_OVERHEAD else "MISSED"
+    text += [
+        "",
+        f"- one rank at most {_MOST_OVERHEAD:.0%} slower: {verdict}",
+        f"- two ranks, measured network {found['network']}: predicted {predicted['bytes']:,.0f} "
+        f"bytes and {predicted['seconds'] * 1e3:.2f} ms a step; counted {counted['bytes']:,.0f} "
+        f"({counted['bytes'] / predicted['bytes'] - 1:+.1%}) and {statistics.median(ms):.2f} ms "
+        f"({min(ms):.2f} to {max(ms):.2f}), waiting for the slower rank included",
+        "",
+    ]
+    return text
+
+
+def main(argv: list[str]) -> None:
+    """Runs the cases."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    os.environ.setdefault("PYTHON", sys.executable)  # for the launchers
+    os.environ.setdefault("NETWORK_INTERFACE", "lo")
+    stem = dated(Path(_OUT.value))
+    stem = stem.with_name(f"{stem.name}-ranks")
+    command, where = " ".join(["python -m benchmarks.ranks", *sys.argv[1:]]), machine()
+    heading = [f"# Ranks, {stem.name[:10]}", "", f"    {command}", ""]
+    heading += [f"- {name}: {value}" for name, value in where.items()]
+    found: dict[str, Any] = {}
+    for case in _CASE.value or CASES:
+        found[case] = run_case(case, Path(_WORK_DIR.value).expanduser(), _REPEATS.value)
+        print("\n".join(lines(case, found[case])), flush=True)
+        cases = [line for name, of in found.items() for line in lines(name, of)]
+        write_json(
+            stem.with_suffix(".json"), {"command": command, "machine": where, "cases": found}
+        )
+        write_text(stem.with_suffix(".md"), "\n".join([*heading, "", *cases]))
+
+
+if __name__ == "__main__":
+    __doc__ = str(__doc__).replace("CASES", ", ".join(CASES))
+    app.run(main)
