@@ -2,7 +2,8 @@
 
   launch/ranks.py OPTION_OF_HOROVODRUN... -- [-m MODULE] FLAG...
 
-Called by local.sh, ssh.sh and elastic.sh, which say how. Needs nothing but Python and Horovod.
+Called by local.sh, ssh.sh and elastic.sh, which say how. Needs nothing but Python, Horovod and
+Horovod's own psutil.
 
 Every rank's output is shown as it comes, and kept in a folder. Where the program fails, the last
 lines of the rank that failed first come after everything else, and its exit code is returned.
@@ -10,6 +11,7 @@ lines of the rank that failed first come after everything else, and its exit cod
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -17,6 +19,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
+
+import psutil
 
 _FIRST_FAILED = re.compile(r"Process name: (\S+)\s+Exit code: (-?\d+)", re.MULTILINE)
 _EXITED = re.compile(r"^Process (\d+) exit with status code (-?\d+)\.", re.MULTILINE)
@@ -81,13 +86,21 @@ def _rank(name: str) -> int:
     return int(digits[-1]) if digits else -1
 
 
-def run(command: list[str]) -> tuple[int, str]:
-    """Runs horovodrun; shows what it prints but for its own traceback. Returns code and output."""
+def run(command: list[str]) -> tuple[int, str, list[int]]:
+    """Runs horovodrun, and shows what it prints but for its own traceback.
+
+    Returns:
+        Its exit code, what it printed itself, and the signals that came meanwhile.
+    """
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # or Ctrl-C would reach it, and it kills its ranks
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: process.send_signal(received))
+    signals = _stop_gently(process)
     kept: list[str] = []
     in_traceback = False
     assert process.stdout is not None
@@ -98,7 +111,40 @@ def run(command: list[str]) -> tuple[int, str]:
             kept.append(line)
         if not in_traceback and not _is_noise(line):
             print(line, end="", flush=True)
-    return process.wait(), "".join(kept)
+    return process.wait(), "".join(kept), signals
+
+
+def _stop_gently(process: subprocess.Popen[str]) -> list[int]:
+    """Hands the first SIGINT or SIGTERM to a rank, which lets all take a checkpoint and end.
+
+    The next goes to horovodrun, which kills the ranks; and so does the first if no rank is here.
+    Returns the signals that came, as a list that grows.
+    """
+    asked: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        rank = None if asked else _rank_of(process.pid)
+        asked.append(number)
+        if rank is None:
+            process.send_signal(number)
+            return
+        print("Stopping all ranks when they have a checkpoint; again: at once", file=sys.stderr)
+        with contextlib.suppress(psutil.Error):
+            rank.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return asked
+
+
+def _rank_of(horovodrun_pid: int) -> psutil.Process | None:
+    """Returns the process of a rank that was started on this host; None if there is none."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(horovodrun_pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if child.cmdline()[:1] == [sys.executable] and "HOROVOD_RANK" in child.environ():
+                    return child
+    return None
 
 
 def _is_noise(line: str) -> bool:
@@ -114,8 +160,11 @@ def main() -> None:
         program = ["-m", "trainers.run", *program]
     logs = Path(os.environ.get("LOG_DIR") or tempfile.mkdtemp(prefix="ranks-"))
     logs.mkdir(parents=True, exist_ok=True)
-    code, output = run([*horovodrun(options, logs), sys.executable, *program])
-    if code:
+    code, output, signals = run([*horovodrun(options, logs), sys.executable, *program])
+    if code and signals:
+        code = 128 + signals[0]
+        print(f"Stopped by a signal. Output of each rank: {logs}", file=sys.stderr)
+    elif code:
         text, code = failure(output, logs)
         print(f"\n{text}", file=sys.stderr)
     sys.exit(code)

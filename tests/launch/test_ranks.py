@@ -31,7 +31,7 @@ def run_flags(data: PreparedDataset, model_dir: Path, *more: str) -> list[str]:
 @contextlib.contextmanager
 def started(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [f"launch/{command[0]}", *command[1:]],
+        ["bash", f"launch/{command[0]}", *command[1:]],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHON": sys.executable, **environment},
         stdout=subprocess.PIPE,
@@ -94,25 +94,61 @@ def test_a_killed_or_frozen_rank_ends_all_within_30_seconds_and_is_named(
     assert "launch_gloo" not in output  # no traceback of horovodrun
 
 
-def test_a_stop_signal_to_one_rank_stops_all_and_other_numbers_of_ranks_go_on(
+def slurm_of_this_host(folder: Path) -> dict[str, str]:
+    """Returns the environment of a job on this host, whose `scontrol` writes down its requeues."""
+    scontrol = folder / "scontrol"
+    scontrol.write_text(
+        f"#!/bin/sh\ncase $1 in requeue) echo $2 >{folder}/requeued;; esac\necho localhost\n"
+    )
+    scontrol.chmod(0o755)
+    return {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "SLURM_JOB_NODELIST": "localhost",
+        "SLURM_GPUS_ON_NODE": "2",
+        "SLURM_JOB_ID": "42",
+    }
+
+
+def test_stop_signals_save_and_other_numbers_of_ranks_go_on(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    run = run_flags(synthetic_data, tmp_path, "--epochs=400", "--set=trainer.steps_per_call=1")
-    step = 0
-    for ranks in (3, 2, 1):
-        with started("local.sh", str(ranks), *run) as process:
-            if step:
-                assert read_until(process, f"Going on from step {step} of")
-            else:
-                wait_for_checkpoint(tmp_path, process)
-            process_of(tmp_path, HOROVOD_RANK=str(ranks - 1)).terminate()
-            output = process.communicate(timeout=120)[0]
-        assert "Stopped by SIGTERM" in output
+    run = tmp_path / "run"
+    flags = run_flags(synthetic_data, run, "--epochs=400", "--set=trainer.steps_per_call=1")
+
+    def goes_on(process: subprocess.Popen[str], step: int) -> bool:
+        return read_until(process, f"Going on from step {step} of") and read_until(process, "epoch")
+
+    def is_saved_by(ranks: int, output: str) -> int:
+        assert "Stopped by SIGTERM; the same command goes on from here" in output
         assert "trainers/run.py" not in output, output  # no traceback of ours
-        saved = sorted((tmp_path / "checkpoints").glob("step-*"))[-1]
-        step = json.loads((saved / "state.json").read_text())["step"]
+        saved = sorted((run / "checkpoints").glob("step-*"))[-1]
         files = {path.name for path in (saved / "tables" / "item").glob("values-*")}
         assert files == {f"values-{r:05d}-of-{ranks:05d}.npy" for r in range(ranks)}
+        return int(json.loads((saved / "state.json").read_text())["step"])
+
+    with started("local.sh", "3", *flags) as process:
+        wait_for_checkpoint(run, process)
+        process_of(run, HOROVOD_RANK="2").terminate()
+        output = process.communicate(timeout=60)[0]
+    step = is_saved_by(3, output)
+    assert "failed first (killed by SIGTERM)" in output
+
+    with started("slurm.sbatch", *flags, **slurm_of_this_host(tmp_path)) as process:
+        assert goes_on(process, step)
+        process.send_signal(signal.SIGUSR1)  # as Slurm before the time limit
+        output = process.communicate(timeout=60)[0]
+    step = is_saved_by(2, output)
+    assert process.returncode == 0
+    assert (tmp_path / "requeued").read_text() == "42\n"
+
+    with started("local.sh", "1", *flags) as process:
+        assert goes_on(process, step)
+        process.send_signal(signal.SIGINT)  # Ctrl-C
+        output = process.communicate(timeout=60)[0]
+    is_saved_by(1, output)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Stopped by a signal" in output
+    assert "failed first" not in output
 
 
 def test_an_elastic_run_goes_on_without_a_killed_rank(
