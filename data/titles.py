@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
+from data.atomic import write_text
 from data.errors import InputError
 
 _COLUMNS = ("id", "title")
@@ -51,6 +53,16 @@ def read_titles(path: Path) -> dict[str, str]:
     except csv.Error as error:
         raise _unreadable(f"{path}:{reader.line_num}", error) from error
     return titles
+
+
+def write_titles(path: Path, titles: Iterable[tuple[object, str]]) -> None:
+    """Writes what `read_titles` reads: raw ids and their titles, separated by tabs.
+
+    Line breaks and tabs become spaces. An id or title that is empty is left out.
+    """
+    rows = [[" ".join(str(value).split()) for value in pair] for pair in titles]
+    lines = ["\t".join(row) for row in (list(_COLUMNS), *(row for row in rows if all(row)))]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _unreadable(where: object, received: object) -> InputError:

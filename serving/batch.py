@@ -2,9 +2,9 @@
 
   python -m serving.batch --export_dir=EXPORT --users=users.parquet --k=50 --out=LISTS
 
-USERS is Parquet, or CSV with a header, with a column `user` of raw ids. LISTS becomes a folder of
-Parquet files of --rows_per_file users each, in the order of USERS, which appear one by one and
-whole, and a manifest.json at the end:
+USERS is Parquet, or CSV with a header, whose column --user_column holds raw ids. LISTS becomes a
+folder of Parquet files of --rows_per_file users each, in the order of USERS, which appear one by
+one and whole, and a manifest.json at the end:
 
   user         the raw id
   items        list of raw item ids, best first; fewer than k where no more are left
@@ -32,7 +32,8 @@ from serving.user_lists import plan, recommend_all
 
 flags.DEFINE_string("export_dir", None, "Folder of the version folders.")
 _VERSION = flags.DEFINE_integer("version", None, "The version; by default the latest.")
-flags.DEFINE_string("users", None, "Parquet or CSV with a column `user`.")
+flags.DEFINE_string("users", None, "Parquet, or CSV with a header.")
+_USER_COLUMN = flags.DEFINE_string("user_column", "user", "Its column of raw ids.")
 _K = flags.DEFINE_integer("k", 50, "Items for each user.", lower_bound=1)
 flags.DEFINE_string("out", None, "Folder of the lists.")
 _BATCH = flags.DEFINE_integer("batch_size", 256, "Users that the graph takes at once.", 1)
@@ -48,7 +49,7 @@ def _required(name: str) -> Path:
 
 def _run(report: Report) -> None:
     export_dir, users, out = (_required(name) for name in ("export_dir", "users", "out"))
-    wanted = plan(export_dir, _VERSION.value, users, _K.value, _ROWS.value)
+    wanted = plan(export_dir, _VERSION.value, users, _USER_COLUMN.value, _K.value, _ROWS.value)
     rows = recommend_all(wanted, out, _BATCH.value, report)
     report(f"{rows:,} users in {out}")
 

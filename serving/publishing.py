@@ -20,7 +20,7 @@ from data.atomic import atomic_folder, write_json
 from data.errors import InputError
 from serving.model_card import ModelCard, write_card
 from serving.precision import TOLERANCES, Precision
-from serving.versions import version_folders
+from serving.versions import check_is_base_path, version_folders
 
 SAMPLE_FILE = "sample.npz"
 WRITTEN_FILE = "written.json"
@@ -91,8 +91,10 @@ def publish(export_dir: Path, options: ExportOptions, write: Write) -> tuple[Pat
         The version's folder, and what was written.
 
     Raises:
-        InputError: The version exists, or the export does not give the trainer's scores.
+        InputError: The version exists, `export_dir` is itself one, or the export does not give the
+            trainer's scores.
     """
+    check_is_base_path(export_dir)
     number = options.version or max(version_folders(export_dir), default=0) + 1
     target = export_dir / str(number)
     if target.exists():

@@ -34,6 +34,7 @@ class Plan:
         graph_sha256: Hash of its graph.
         users: The file of users.
         users_bytes: Its size.
+        user_column: Its column of raw ids.
         k: Items for each user.
         rows_per_file: Users of a file.
     """
@@ -42,12 +43,15 @@ class Plan:
     graph_sha256: str
     users: str
     users_bytes: int
+    user_column: str
     k: int
     rows_per_file: int
 
 
-def plan(export_dir: Path, version: int | None, users: Path, k: int, rows_per_file: int) -> Plan:
-    """Returns the plan of a run.
+def plan(
+    export_dir: Path, version: int | None, users: Path, column: str, k: int, rows_per_file: int
+) -> Plan:
+    """Returns the plan of a run; see `Plan` for the arguments.
 
     Raises:
         InputError: There is no such version or file.
@@ -57,7 +61,8 @@ def plan(export_dir: Path, version: int | None, users: Path, k: int, rows_per_fi
         raise InputError("The file of users must exist", received=users)
     digest = hashlib.sha256((folder / GRAPH_FILE).read_bytes()).hexdigest()
     size = users.stat().st_size
-    return Plan(str(folder.resolve()), digest, str(users.resolve()), size, k, rows_per_file)
+    file = str(users.resolve())
+    return Plan(str(folder.resolve()), digest, file, size, column, k, rows_per_file)
 
 
 def recommend_all(wanted: Plan, out: Path, batch_size: int, report: Report) -> int:
@@ -82,7 +87,7 @@ def recommend_all(wanted: Plan, out: Path, batch_size: int, report: Report) -> i
     signature = _signature(servable, folder)
     is_text = signature.inputs["user"].dtype == tf.string
     progress, rows = Progress("recommending", 0, report), 0
-    pieces = read_users(Path(wanted.users), is_text, wanted.rows_per_file)
+    pieces = read_users(Path(wanted.users), wanted.user_column, is_text, wanted.rows_per_file)
     for number, users in enumerate(pieces):
         path = out / f"part-{number:05d}.parquet"
         rows += len(users)
@@ -99,20 +104,21 @@ def recommend_all(wanted: Plan, out: Path, batch_size: int, report: Report) -> i
 
 
 def _claim(wanted: Plan, out: Path) -> None:
-    """Notes the plan in an empty folder, or checks that it is the one noted there."""
+    """Notes the plan in a folder without lists, or checks that it is the one noted there."""
     path = out / PLAN_FILE
     if path.is_file():
         noted = json.loads(path.read_text(encoding="utf-8"))
         changed = [name for name, value in asdict(wanted).items() if noted.get(name) != value]
-        if changed:
+        if changed and any(out.glob("part-*.parquet")):
             raise InputError(
                 "An interrupted run must go on with what it began with",
                 received=f"another {', '.join(changed)}",
                 where=path,
                 action="Use the same flags and files, or another --out",
             )
-        return
-    if out.exists() and any(out.iterdir()):
+        if not changed:
+            return
+    elif out.exists() and any(out.iterdir()):
         raise InputError("--out must be new, or hold an interrupted run", received=out)
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(wanted))

@@ -12,14 +12,13 @@ import pyarrow.parquet
 
 from data.errors import InputError
 
-_COLUMN = "user"
 
-
-def read_users(path: Path, is_text: bool, rows: int) -> Iterator[np.ndarray]:
+def read_users(path: Path, name: str, is_text: bool, rows: int) -> Iterator[np.ndarray]:
     """Yields raw user ids, `rows` at a time; fewer at the end.
 
     Args:
-        path: Parquet, or CSV with a header, with a column `user`.
+        path: Parquet, or CSV with a header.
+        name: Its column of raw ids.
         is_text: Whether the model's user ids are text; else they must be whole numbers.
         rows: Ids of a piece.
 
@@ -31,8 +30,8 @@ def read_users(path: Path, is_text: bool, rows: int) -> Iterator[np.ndarray]:
     """
     wanted = pa.string() if is_text else pa.int64()
     seen, waiting = 0, np.empty(0, object if is_text else np.int64)
-    for batch in _batches(path, wanted):
-        column = batch.column(_COLUMN)
+    for batch in _batches(path, name, wanted):
+        column = batch.column(name)
         if column.null_count:
             row = seen + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
             raise InputError(
@@ -47,18 +46,18 @@ def read_users(path: Path, is_text: bool, rows: int) -> Iterator[np.ndarray]:
         yield waiting
 
 
-def _batches(path: Path, wanted: pa.DataType) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, name: str, wanted: pa.DataType) -> Iterator[pa.RecordBatch]:
     try:
         if path.suffix == ".parquet":
             file = pa.parquet.ParquetFile(path)
-            _check_column(file.schema_arrow.names, path)
-            yield from file.iter_batches(columns=[_COLUMN])
+            _check_column(name, file.schema_arrow.names, path)
+            yield from file.iter_batches(columns=[name])
             return
         options = pa.csv.ConvertOptions(
-            column_types={_COLUMN: wanted}, null_values=[""], strings_can_be_null=True
+            column_types={name: wanted}, null_values=[""], strings_can_be_null=True
         )
         with pa.csv.open_csv(path, convert_options=options) as reader:
-            _check_column(reader.schema.names, path)
+            _check_column(name, reader.schema.names, path)
             yield from reader
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(
@@ -68,10 +67,13 @@ def _batches(path: Path, wanted: pa.DataType) -> Iterator[pa.RecordBatch]:
         ) from error
 
 
-def _check_column(names: list[str], path: Path) -> None:
-    if _COLUMN not in names:
+def _check_column(name: str, names: list[str], path: Path) -> None:
+    if name not in names:
         raise InputError(
-            f"The file must have a column '{_COLUMN}'", received=", ".join(names), where=path
+            f"The file must have a column '{name}'",
+            received=", ".join(names),
+            where=path,
+            action="Give the column of raw user ids as --user_column",
         )
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from data.errors import InputError
 
 WARM_UP_FILE = Path("assets.extra", "tf_serving_warmup_requests")  # in a version; TF Serving's
+TITLES_FILE = Path("assets.extra", "titles.tsv")  # in a version, where the dataset has titles
+
+_GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 def version_folders(base_path: Path) -> dict[int, Path]:
@@ -20,6 +23,17 @@ def version_folders(base_path: Path) -> dict[int, Path]:
     return {int(p.name): p for p in folders if p.name.isascii() and p.name.isdigit()}
 
 
+def check_is_base_path(path: Path) -> None:
+    """Raises InputError where `path` is a version's own folder, so that its parent is meant."""
+    if any((path / name).is_file() for name in _GRAPH_FILES):
+        raise InputError(
+            "A model's base path holds version folders",
+            received="a version, with its graph",
+            where=path,
+            action=f"Give the folder that it is in: {path.absolute().parent}",
+        )
+
+
 def find_version(base_path: Path, version: int | None = None) -> Path:
     """Returns the folder of a version, the latest where none is named.
 
@@ -27,6 +41,7 @@ def find_version(base_path: Path, version: int | None = None) -> Path:
         InputError: There is no such version.
     """
     folders = version_folders(base_path)
+    check_is_base_path(base_path)
     if not folders or version not in (None, *folders):
         raise InputError(
             "The export must hold the version",

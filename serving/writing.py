@@ -24,7 +24,10 @@ from absl import logging
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.results import read_results, results_file
 from configs.runs import TrainedRun, config_to_json, in_bfloat16, load_run
+from data.attribute_table import read_item_titles
 from data.errors import InputError
+from data.schema import FIRST_ID
+from data.titles import write_titles
 from serving.model_card import ModelCard
 from serving.precision import Precision
 from serving.publishing import (
@@ -37,6 +40,7 @@ from serving.publishing import (
 )
 from serving.sample import raw_rows, trainer_answers
 from serving.signatures.graph import ServingGraph
+from serving.versions import TITLES_FILE
 from serving.warm_up_requests import write_warm_up
 
 
@@ -71,6 +75,7 @@ def write_files(
     written = in_bfloat16(run) if precision == "bfloat16" else run
     write_version(written, folder)
     write_warm_up(folder, answers)
+    _write_titles(run, folder)
     Written(model_card(written, precision, tolerance), shown).save(scratch / WRITTEN_FILE)
 
 
@@ -78,6 +83,13 @@ def write_version(run: TrainedRun, folder: Path) -> None:
     """Writes the SavedModel, unchecked."""
     graph = ServingGraph(run)
     tf.saved_model.save(graph, str(folder), signatures=graph.signatures())
+
+
+def _write_titles(run: TrainedRun, folder: Path) -> None:
+    titles = read_item_titles(run.data) if run.model.recommends else None
+    if titles is not None:
+        raw_ids = run.data.raw_ids("item").tolist()
+        write_titles(folder / TITLES_FILE, zip(raw_ids, titles[FIRST_ID:].tolist(), strict=True))
 
 
 def model_card(run: TrainedRun, precision: Precision, tolerance: float | None) -> ModelCard:

@@ -30,7 +30,8 @@ def open_run_folder(
 
     The folder stays locked until this process ends, or `unlock_run_folder`. `overwrite` deletes a
     run that cannot be gone on with; one that can is never deleted, so that the same command goes
-    on where it stopped.
+    on where it stopped. A run that ended before its first checkpoint, as one that was refused,
+    gives way to any other.
 
     Returns:
         The content of `config.json`.
@@ -49,7 +50,7 @@ def open_run_folder(
             _check_same(model_dir, wanted)
             return wanted
         except InputError:
-            if not overwrite:
+            if not overwrite and _has_results(model_dir):
                 raise
             _empty(model_dir)
     write_json(model_dir / CONFIG_FILE, wanted)
@@ -119,6 +120,11 @@ def unlock_run_folder() -> None:
     """Lets another process train in the folders that this one has opened."""
     while _LOCKS:
         os.close(_LOCKS.pop())
+
+
+def _has_results(model_dir: Path) -> bool:
+    is_finished = (model_dir / METRICS_FILE).is_file()
+    return is_finished or any((model_dir / CHECKPOINTS).glob("*"))
 
 
 def _empty(model_dir: Path) -> None:

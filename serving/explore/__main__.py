@@ -9,9 +9,10 @@ folder, or the address of a model that TF Serving or serving.local_server serves
 grpc:// or grpcs://, with /versions/N or /labels/L at the end if wanted). Two are shown side by
 side.
 
-The file of --titles has the columns `id` and `title`, so that items can be found and read by title.
-Models of labelled rows are asked by a form of their features. docs/explore.md shows more. A
-SavedModel is code: open only those that you trust.
+Items are found and read by the titles that the exports hold, where their datasets have some, or by
+those of --titles, a file with the columns `id` and `title`. Models of labelled rows are asked by a
+form of their features. docs/explore.md shows more. A SavedModel is code: open only those that you
+trust.
 """
 
 from __future__ import annotations
@@ -54,11 +55,14 @@ def run(argv: list[str], report: Report) -> None:
             received=" ".join(argv[1:]) or "none",
             action="Write the folder that serving.export made; see --help",
         )
-    titles = read_titles(Path(_TITLES.value)) if _TITLES.value else {}
+    titles = read_titles(Path(_TITLES.value)) if _TITLES.value else None
     models = []
     for source in argv[1:]:
         report(f"opening {source}")
         models.append(open_model(source))
+
+    if titles is None:
+        titles = {item: title for model in models for item, title in model.titles.items()}
 
     def started(address: str) -> None:
         report(f"{address} shows {' and '.join(model.name for model in models)}; Ctrl-C ends it")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import InputError
+from data.titles import read_titles
 from serving.client.in_process import InProcessTransport
 from serving.client.recommender import Recommender, connect
 from serving.client.transport import Input, Transport
@@ -20,7 +21,7 @@ from serving.server.errors import ServingError
 from serving.server.servable import GRAPH_FILE, Servable
 from serving.server.tensor_json import array_to_json
 from serving.server.warm_up import warm_up, warm_up_requests
-from serving.versions import find_version
+from serving.versions import TITLES_FILE, find_version
 
 RECOMMEND, SCORE = "recommend", "score"
 MOST_LISTED = 10_000  # items that one request may ask for
@@ -39,6 +40,7 @@ class ExploredModel:
         card: The export's model card, if it has one.
         past: What the export stores of users; None of a served model.
         row: Values of the inputs of `score` in an example that the export holds.
+        titles: The title of each raw item id, as far as the export holds them.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ExploredModel:
     card: Mapping[str, Any] | None = None
     past: StoredPast | None = None
     row: Mapping[str, list[Any]] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def signatures(self) -> dict[str, dict[str, Input]]:
@@ -122,7 +125,9 @@ def _exported(path: Path) -> ExploredModel:
     except ServingError:  # warm-up requests may be of any program, and are a convenience only
         row = {}
     transport = InProcessTransport(servable)
-    return ExploredModel(name, version, transport, card, StoredPast.find(folder), row)
+    file = folder / TITLES_FILE
+    titles = read_titles(file) if file.is_file() else {}
+    return ExploredModel(name, version, transport, card, StoredPast.find(folder), row, titles)
 
 
 def _card(folder: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from serving.server.servable import GraphThreads, Servable
 from serving.server.settings import ModelConfig
 from serving.server.states import State, VersionStatus
 from serving.server.warm_up import warm_up
-from serving.versions import version_folders
+from serving.versions import check_is_base_path, version_folders
 
 LOAD_ATTEMPTS = 6  # one and five more, as TF Serving's --max_num_load_retries
 RETRY_SECONDS = 60.0
@@ -135,6 +135,7 @@ class ModelVersions:
         folders = version_folders(self.config.base_path)
         wanted = self.config.wanted(folders)
         if not wanted:
+            check_is_base_path(self.config.base_path)
             raise _no_versions(self._name, self.config)
         try:
             for version in wanted:

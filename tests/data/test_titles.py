@@ -10,7 +10,7 @@ import pytest
 from data.attribute_table import read_item_titles
 from data.errors import InputError
 from data.interactions import Interactions
-from data.titles import read_titles
+from data.titles import read_titles, write_titles
 from tests.data.reading import prepared
 
 
@@ -75,3 +75,9 @@ def test_titles_of_nothing_and_titles_twice_are_refused() -> None:
     source.add_item_titles({"5": "five"})
     with pytest.raises(InputError, match="without titles"):
         source.add_item_titles({"5": "five"})
+
+
+def test_written_titles_are_read_back(tmp_path: Path) -> None:
+    pairs = [(7, "Seven\tof\nnine"), ("Ä-1", 'The "One"'), ("empty", ""), ("", "nobody's")]
+    write_titles(tmp_path / "titles.tsv", pairs)
+    assert read_titles(tmp_path / "titles.tsv") == {"7": "Seven of nine", "Ä-1": 'The "One"'}

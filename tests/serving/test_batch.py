@@ -19,7 +19,7 @@ K = 7
 
 
 def run(users: Path, out: Path, exported: Exported, rows_per_file: int = 50) -> int:
-    wanted = plan(exported.path.parent, None, users, K, rows_per_file)
+    wanted = plan(exported.path.parent, None, users, "user", K, rows_per_file)
     return recommend_all(wanted, out, 16, lambda line: None)
 
 
@@ -45,9 +45,15 @@ def test_lists_are_those_of_the_trainer_and_strangers_are_marked(
 
 
 def test_text_ids_from_csv_by_the_command(bert_text: Exported, tmp_path: Path) -> None:
-    (tmp_path / "users.csv").write_text("user\nu3\nnobody\nu0\n")
+    (tmp_path / "users.csv").write_text("customer\nu3\nnobody\nu0\n")
     flags = [f"--export_dir={bert_text.path.parent}", f"--users={tmp_path}/users.csv"]
-    done = run_module("serving.batch", *flags, f"--out={tmp_path}/out", "--k=100")
+    flags += [f"--out={tmp_path}/out", "--k=100"]
+    refused = run_module("serving.batch", *flags)
+    assert refused.returncode == 2
+    assert "must have a column 'user'. Received: customer." in refused.stderr
+    assert "as --user_column" in refused.stderr
+    # Nothing was begun by the refused run that the right one would have to go on with.
+    done = run_module("serving.batch", *flags, "--user_column=customer")
     assert done.returncode == 0, done.stderr
     lists = read(tmp_path / "out")
     assert lists["user"].to_list() == ["u3", "nobody", "u0"]
@@ -123,9 +129,9 @@ def test_what_cannot_be_begun(census: Exported, export_of: ExportOf, tmp_path: P
         run(tmp_path / "users.csv", tmp_path / "out", census)
     ncf = export_of("ncf")
     with pytest.raises(InputError, match=r"must hold the version. Received: versions \[1\]"):
-        plan(ncf.path.parent, 9, tmp_path / "users.csv", K, 10)
+        plan(ncf.path.parent, 9, tmp_path / "users.csv", "user", K, 10)
     with pytest.raises(InputError, match="The file of users must exist"):
-        plan(ncf.path.parent, None, tmp_path / "none.csv", K, 10)
+        plan(ncf.path.parent, None, tmp_path / "none.csv", "user", K, 10)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="must be new, or hold an interrupted run"):

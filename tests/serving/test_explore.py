@@ -11,19 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import requests
 import tensorflow as tf
 from answers import pasts
-from conftest import Exported, ExportOf, Serve
+from conftest import Exported, ExportOf, Serve, save_run
 from explored import Explored, explored
 
+from configs.runs import load_run
+from data.assemble import PrepareOptions, prepare
+from data.dataset import PreparedDataset
 from data.errors import InputError
+from data.interactions import Interactions
+from data.splits import SplitOptions
 from serving.explore.answers import agreement
 from serving.explore.catalogue import Catalogue
 from serving.explore.models import open_model
 from serving.explore.questions import MAX_IDS, MAX_K
 from serving.explore.web import MAX_BODY_BYTES, allowed_hosts
+from serving.publishing import ExportOptions
+from serving.writing import export
 
 STRANGER = "1000000000"
 
@@ -289,6 +297,21 @@ def test_command_serves_until_ctrl_c(quick_export: ExportOf, tmp_path: Path) -> 
         assert process.wait(timeout=30) == 0
     assert "stopped" in rest
     assert "Traceback" not in rest
+
+
+def test_titles_of_the_dataset_are_in_the_export(tmp_path: Path) -> None:
+    events = pl.DataFrame(
+        {"user": [1, 1, 1, 2, 2, 2], "item": [5, 9, 4, 9, 5, 4], "time": range(6)}
+    )
+    source = Interactions("titled", events)
+    source.add_item_titles({"5": "Fifth", "9": "Ninth"})
+    folder = tmp_path / "data"
+    prepare(source, PrepareOptions(split=SplitOptions("leave_last_out"), negatives=1), folder)
+    run = load_run(save_run(PreparedDataset(folder), tmp_path / "run", "popularity"))
+    version = export(run, tmp_path / "export", ExportOptions(is_verified=False))
+    assert open_model(str(version)).titles == {"5": "Fifth", "9": "Ninth"}
+    with pytest.raises(InputError, match=f"holds version folders.*it is in: {version.parent}"):
+        export(run, version, ExportOptions(is_verified=False))
 
 
 def test_busy_port_is_one_clear_error(quick_export: ExportOf) -> None:

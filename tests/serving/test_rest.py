@@ -285,6 +285,11 @@ def test_a_base_path_without_versions(tmp_path: Path) -> None:
         ModelManager({"none": ModelConfig(tmp_path / "none")})
 
 
+def test_a_version_is_no_base_path(half_plus_two: Path) -> None:
+    with pytest.raises(InputError, match=f"holds version folders.*it is in: {half_plus_two}"):
+        ModelManager({"half": ModelConfig(half_plus_two / "3")})
+
+
 @pytest.mark.parametrize("content", [None, b"no protobuf", b""])
 def test_a_version_that_cannot_be_loaded(tmp_path: Path, content: bytes | None) -> None:
     (tmp_path / "1").mkdir()

@@ -22,7 +22,7 @@ from trainers.loop import Trainer
 from trainers.precision import precision
 from trainers.pretrained import adopt_pretrained
 from trainers.results import final_results
-from trainers.run_folder import open_run_folder
+from trainers.run_folder import open_run_folder, unlock_run_folder
 
 ONE = Communicator()
 
@@ -78,6 +78,19 @@ def test_a_folder_of_something_else_is_refused(
         with pytest.raises(InputError, match=f"must be empty or hold a run.*{received}"):
             open_run_folder(folder, variant("gmf"), synthetic_data, overwrite=True)
     assert file.read_text() == "text"
+
+
+def test_a_run_without_a_checkpoint_gives_way_to_another(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    open_run_folder(tmp_path, variant("gmf"), synthetic_data, overwrite=False)
+    unlock_run_folder()
+    open_run_folder(tmp_path, variant("mlp"), synthetic_data, overwrite=False)
+    unlock_run_folder()
+    assert json.loads((tmp_path / "config.json").read_text())["model"]["variant"] == "mlp"
+    (tmp_path / "checkpoints" / "step-000000001").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"model\.variant='gmf', started with 'mlp'"):
+        open_run_folder(tmp_path, variant("gmf"), synthetic_data, overwrite=False)
 
 
 def test_what_a_killed_start_leaves_does_not_matter(
