@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from models.communicator import Communicator
 from models.ease import EASE, EASEConfig, ease_weights
 from models.item_knn import ItemKNN, ItemKNNConfig
 from models.popularity import Popularity, PopularityConfig
+from tests.commands import run_module
 from trainers.closed_form import solve
 from trainers.results import final_results
 from trainers.run_folder import open_run_folder
@@ -204,9 +204,7 @@ def test_a_baseline_beats_popularity(
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # In its own process: two commands define flags of the same name.
-    command = [sys.executable, "-m", "trainers.run", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return run_module("trainers.run", *arguments)
 
 
 def test_the_command_trains_resumes_and_evaluates(

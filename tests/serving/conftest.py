@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,6 +35,7 @@ from serving.server.rest import RestOptions
 from serving.server.running import Addresses, Server, ServerOptions
 from serving.server.settings import ModelConfig
 from serving.writing import export, write_version
+from tests.commands import run_module
 from tests.data.spec_tables import prepare_frame
 
 Serve = Callable[..., str]
@@ -358,15 +357,3 @@ def export_of(
         return done[name]
 
     return find
-
-
-def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command of ours in its own process."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )

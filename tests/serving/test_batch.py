@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 from answers import STRANGER, assert_lists, model_scores, pasts
-from conftest import Exported, ExportOf, run_module
+from conftest import Exported, ExportOf
 
 from data.errors import InputError
 from serving import user_lists
 from serving.user_lists import MANIFEST_FILE, plan, recommend_all
+from tests.commands import run_module
 
 K = 7
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Exported, Serve, run_module, write_export
+from conftest import Exported, Serve, write_export
 
 from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
@@ -19,6 +19,7 @@ from data.errors import InputError
 from data.interactions import Interactions
 from serving.client import Client, RequestError
 from serving.writing import example
+from tests.commands import run_module
 
 STRANGER = 10**9
 

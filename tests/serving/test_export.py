@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from answers import assert_lists, every_model, model_scores, pasts
-from conftest import Exported, ExportOf, run_module
+from conftest import Exported, ExportOf
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from configs.runs import load_run
@@ -30,6 +30,7 @@ from serving.server.warm_up import warm_up
 from serving.verify import differences
 from serving.versions import WARM_UP_FILE
 from serving.writing import export
+from tests.commands import run_module
 
 REPOSITORY = Path(__file__).parents[2]
 FRESH = """

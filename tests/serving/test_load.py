@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Exported, run_module
+from conftest import Exported
 
 from benchmarks.load import Load
 from benchmarks.served import serving_table
+from tests.commands import run_module
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import tensorflow as tf
 from answers import model_scores, pasts, ranked
-from conftest import Exported, run_module
+from conftest import Exported
 
 from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
@@ -19,6 +19,7 @@ from data.interactions import Interactions
 from serving.sample import trainer_answers
 from serving.signatures.raw_ids import RawIds
 from serving.verify import differences
+from tests.commands import run_module
 
 Sample = dict[str, np.ndarray]
 K = 5

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
+from tests.commands import run_module
 from trainers.graph_cost import graph_cost
 from trainers.profiling import Profiler, parse_profile_steps
 from trainers.steps import Steps
@@ -106,11 +105,10 @@ def test_python_gets_a_small_share_of_short_steps(synthetic_data: PreparedDatase
 def test_the_command_prints_and_writes_what_it_measured(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "trainers.run", "--mode=benchmark", "--model=dlrm"]
+    command = ["trainers.run", "--mode=benchmark", "--model=dlrm"]
     command += ["--recipe=tiny", f"--data_dir={synthetic_data.folder}", "--benchmark_steps=12"]
-    done = subprocess.run(
-        [*command, f"--model_dir={tmp_path}"], capture_output=True, text=True, check=True
-    )
+    done = run_module(*command, f"--model_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "benchmark.json").read_text())
     assert sum(found["shares"].values()) == pytest.approx(1.0)
     assert found["steps"] >= 12
@@ -124,9 +122,7 @@ def test_the_command_prints_and_writes_what_it_measured(
 
 
 def test_a_model_without_steps_is_refused(synthetic_data: PreparedDataset) -> None:
-    command = [sys.executable, "-m", "trainers.run", "--mode=benchmark", "--model=popularity"]
-    done = subprocess.run(
-        [*command, f"--data_dir={synthetic_data.folder}"], capture_output=True, text=True
-    )
+    command = ["trainers.run", "--mode=benchmark", "--model=popularity"]
+    done = run_module(*command, f"--data_dir={synthetic_data.folder}")
     assert done.returncode == 2
     assert "--mode=benchmark times training steps" in done.stderr

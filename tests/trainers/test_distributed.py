@@ -16,6 +16,7 @@ from configs.overrides import apply_overrides
 from configs.registry import recipe
 from data.dataset import PreparedDataset
 from data.schema import FIRST_ID
+from tests.commands import run_module
 from tests.trainers.communication import predicted_bytes, scalars_of
 from trainers.verification import first_difference
 
@@ -130,14 +131,8 @@ def test_a_refusal_on_rank_0_ends_all_ranks_without_a_traceback(
 
 
 def test_processes_that_horovod_does_not_join_are_refused(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "trainers.run", "--model=ncf", f"--model_dir={tmp_path}"],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMPI_COMM_WORLD_SIZE": "2"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    flags = ["--model=ncf", f"--model_dir={tmp_path}"]
+    done = run_module("trainers.run", *flags, environment={"OMPI_COMM_WORLD_SIZE": "2"})
     assert done.returncode == 2
     assert "1 of 2" in done.stderr
     assert "launch/local.sh 2 --model=" in done.stderr

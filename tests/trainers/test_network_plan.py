@@ -15,6 +15,7 @@ from configs.overrides import apply_overrides
 from configs.registry import recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError
+from tests.commands import run_module
 from tests.trainers.communication import predicted_bytes
 from trainers.measure_network import Timed, fit
 from trainers.planning.network import Collective, Network, collectives, network_table
@@ -67,14 +68,8 @@ def test_a_sharded_batch_crosses_the_wire_once_each_way(
 
 def test_the_plan_prints_what_ranks_send(synthetic_data: PreparedDataset) -> None:
     flags = ["--model=ncf", "--recipe=tiny", f"--data_dir={synthetic_data.folder}"]
-    planning = [sys.executable, "-m", "trainers.run", "--plan", *flags, "--ranks=2"]
-    plan = subprocess.run(
-        [*planning, "--network=10Gbit,50us"],
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    planning = ("--plan", "--ranks=2", "--network=10Gbit,50us")
+    plan = run_module("trainers.run", *planning, *flags).stdout
     (printed,) = re.findall(r"^together +([\d.,]+)", plan, re.MULTILINE)
     predicted = predicted_bytes(recipe("ncf", "tiny"), synthetic_data, 2)
     assert float(printed) == pytest.approx(predicted / 1e6, abs=5e-4)
@@ -134,12 +129,6 @@ def test_two_ranks_measure_what_they_can_send() -> None:
     [("--kib=4,16", "launch/local.sh 2 -m trainers.measure_network"), ("--kib=4", "two sizes")],
 )
 def test_one_rank_or_one_size_measure_nothing(flag: str, message: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "trainers.measure_network", flag],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("trainers.measure_network", flag)
     assert done.returncode == 2
     assert message in done.stderr

@@ -21,6 +21,7 @@ from data.assemble import PrepareOptions, prepare
 from data.dataset import PreparedDataset
 from data.sources import ncf_authors
 from data.splits import SplitOptions
+from tests.commands import run_module
 from trainers.baselines import Popularity
 from trainers.ranking_evaluation import RankingEvaluator
 
@@ -29,8 +30,6 @@ REPOSITORY = Path(__file__).parents[2]
 
 def command(data: PreparedDataset, model_dir: Path, *more: str) -> list[str]:
     return [
-        sys.executable,
-        "-m",
         "trainers.run",
         "--model=ncf",
         "--recipe=tiny",
@@ -38,10 +37,6 @@ def command(data: PreparedDataset, model_dir: Path, *more: str) -> list[str]:
         f"--model_dir={model_dir}",
         *more,
     ]
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
 def final_weights(model_dir: Path) -> dict[str, np.ndarray]:
@@ -61,7 +56,7 @@ def final_weights(model_dir: Path) -> dict[str, np.ndarray]:
 def test_tiny_recipe_reaches_most_of_the_best_score(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    done = run(*command(synthetic_data, tmp_path / "run", "--epochs=20"))
+    done = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=20"))
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "metrics.json").read_text())
     name = "ndcg@10/sampled99"
@@ -69,32 +64,31 @@ def test_tiny_recipe_reaches_most_of_the_best_score(
     assert results["metrics"]["ndcg@10/full"] > 1.2 * results["baseline"]["metrics"]["ndcg@10/full"]
     assert results["protocol"]["full"]["users"] == synthetic_data.split("histories", "test").rows
     assert "best reachable" in done.stdout
-    evaluated = run(*evaluation(tmp_path / "run"))
+    evaluated = run_module(*evaluation(tmp_path / "run"))
     assert evaluated.stdout.splitlines()[1:] == done.stdout.splitlines()[1:]
 
 
 def test_a_later_evaluation_adds_to_what_was_measured(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    done = run(*command(synthetic_data, tmp_path, "--epochs=1"))
+    done = run_module(*command(synthetic_data, tmp_path, "--epochs=1"))
     assert done.returncode == 0, done.stderr
     before = json.loads((tmp_path / "metrics.json").read_text())
     more = ("--set=evaluation.protocols=full", "--set=evaluation.ks=3")
-    done = run(*evaluation(tmp_path, *more))
+    done = run_module(*evaluation(tmp_path, *more))
     assert "ndcg@3/full" in done.stdout
     after = json.loads((tmp_path / "metrics.json").read_text())
     assert after["metrics"] == {**before["metrics"], **pick(after["metrics"], "@3/full")}
     assert len(pick(after["metrics"], "@3/full")) == 6
     assert after["timings"]["train_seconds"] == before["timings"]["train_seconds"]
 
-    refused = run(*evaluation(tmp_path, "--epochs=3", "--set=model.gmf_dim=4"))
+    refused = run_module(*evaluation(tmp_path, "--epochs=3", "--set=model.gmf_dim=4"))
     assert refused.returncode == 2
     assert "Received: --epochs --set=model.gmf_dim=4" in refused.stderr
 
 
 def evaluation(model_dir: Path, *more: str) -> list[str]:
-    module = [sys.executable, "-m", "trainers.run", "--mode=evaluate"]
-    return [*module, f"--model_dir={model_dir}", *more]
+    return ["trainers.run", "--mode=evaluate", f"--model_dir={model_dir}", *more]
 
 
 def pick(metrics: dict[str, float], ending: str) -> dict[str, float]:
@@ -115,7 +109,7 @@ def uninterrupted(
 ) -> dict[str, np.ndarray]:
     """Returns the weights of a run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    whole = run(*command(synthetic_data, folder, *OFTEN_SAVED))
+    whole = run_module(*command(synthetic_data, folder, *OFTEN_SAVED))
     assert whole.returncode == 0, whole.stderr
     return final_weights(folder)
 
@@ -128,7 +122,9 @@ def test_a_killed_run_resumes_to_bit_equal_weights(
     uninterrupted: dict[str, np.ndarray],
 ) -> None:
     broken = command(synthetic_data, tmp_path / "broken", *OFTEN_SAVED)
-    process = subprocess.Popen(broken, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *broken], cwd=REPOSITORY, stderr=subprocess.DEVNULL
+    )
     checkpoints = tmp_path / "broken" / "checkpoints"
     deadline = time.monotonic() + 120
     while not list(checkpoints.glob("step-*")) and time.monotonic() < deadline:
@@ -138,7 +134,7 @@ def test_a_killed_run_resumes_to_bit_equal_weights(
     step = int(max(checkpoints.glob("step-*")).name.rpartition("-")[2])
     assert step % 177 != 0  # in the middle of an epoch
     assert not (tmp_path / "broken" / "metrics.json").exists()
-    again = run(*broken)
+    again = run_module(*broken)
     assert again.returncode == 0, again.stderr
     assert f"Going on from step {step}" in again.stderr
     found = final_weights(tmp_path / "broken")
@@ -150,7 +146,7 @@ def test_a_killed_run_resumes_to_bit_equal_weights(
 def test_nan_names_the_quantity_and_the_step(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    done = run(
+    done = run_module(
         *command(
             synthetic_data,
             tmp_path,
@@ -177,7 +173,7 @@ def test_nan_names_the_quantity_and_the_step(
 def test_bad_settings_say_what_and_what_to_do(
     synthetic_data: PreparedDataset, tmp_path: Path, options: list[str], message: str
 ) -> None:
-    done = run(*command(synthetic_data, tmp_path / "run", "--epochs=1", *options))
+    done = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=1", *options))
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -186,17 +182,17 @@ def test_bad_settings_say_what_and_what_to_do(
 def test_another_config_in_the_same_folder_is_refused(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    first = run(*command(synthetic_data, tmp_path / "run", "--epochs=1"))
+    first = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=1"))
     assert first.returncode == 0, first.stderr
-    finished = run(*command(synthetic_data, tmp_path / "run", "--epochs=1"))
+    finished = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=1"))
     assert finished.returncode == 2
     assert "--overwrite" in finished.stderr
     (tmp_path / "run" / "metrics.json").unlink()
-    other = run(*command(synthetic_data, tmp_path / "run", "--epochs=2"))
+    other = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=2"))
     assert "trainer.epochs=2, started with 1" in other.stderr
-    same = run(*command(synthetic_data, tmp_path / "run", "--epochs=1", "--overwrite"))
+    same = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=1", "--overwrite"))
     assert "Going on from step" in same.stderr  # a run to go on with is never deleted
-    again = run(*command(synthetic_data, tmp_path / "run", "--epochs=1", "--overwrite"))
+    again = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=1", "--overwrite"))
     assert again.returncode == 0, again.stderr
     assert "Going on" not in again.stderr
 
