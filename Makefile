@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test docs docs-test setup setup-local lint format types clean
+.PHONY: help quickstart test docs long-test setup setup-local lint format types clean
 
 PYTHON ?=
 VENV_PYTHON := .venv/bin/python
@@ -30,8 +30,8 @@ test: setup  ## Lint, types and the default test suite (Horovod tests included)
 docs: $(INSTALLED)  ## Build the documentation into build/site, warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict
 
-docs-test: $(INSTALLED)  ## Run the pages and notebooks of the documentation, in minutes
-	$(VENV_PYTHON) -m pytest -m slow tests/docs
+long-test: setup  ## Run the documentation's pages and notebooks, the benchmarks on little data, and the like
+	$(VENV_PYTHON) -m pytest -m long -n 2 --dist loadfile
 
 setup: $(HOROVOD)  ## Make .venv, install everything, build Horovod once
 

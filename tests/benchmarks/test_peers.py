@@ -40,6 +40,7 @@ def _same_environment() -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "model", "epoch", "examples"),
     [

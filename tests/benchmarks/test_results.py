@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.contenders import Target
 from benchmarks.contest import Result
 from benchmarks.results import table, target_line
@@ -45,6 +47,7 @@ def test_the_targets_name_contenders_of_their_suite() -> None:
         assert {t.ours for t in suite.targets} | {t.over for t in suite.targets} <= {"", *names}
 
 
+@pytest.mark.long
 def test_the_command_writes_dated_results(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.run", "--quick", "--suite=pipeline"]
     command += ["--suite=dlrm_small", f"--work_dir={tmp_path / 'work'}"]

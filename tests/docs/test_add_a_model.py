@@ -73,6 +73,7 @@ def test_a_model_takes_fewer_lines_than_promised() -> None:
     assert 0 < len([line for line in code if line.strip()]) + len(added) < MOST_LINES
 
 
+@pytest.mark.long
 def test_the_commands_train_evaluate_and_export_it(copy: Path) -> None:
     prepare, commands = blocks(PAGE, "bash")[0].split("\n", 1)
     assert prepare == "python -m data.prepare --dataset=synthetic --out=DATA"
@@ -85,6 +86,7 @@ def test_the_commands_train_evaluate_and_export_it(copy: Path) -> None:
     assert (copy / "EXPORT" / "1" / "saved_model.pb").is_file()
 
 
+@pytest.mark.long
 def test_it_passes_the_contract_tests(copy: Path) -> None:
     printed = bash(blocks(PAGE, "bash")[1].rstrip() + " -q -p no:cacheprovider", copy)
     passed = re.search(r"(\d+) passed", printed)

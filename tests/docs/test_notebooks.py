@@ -50,7 +50,7 @@ def test_notebook_is_committed_without_outputs(name: str) -> None:
             assert cell.execution_count is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_five_models_beat_popularity_by_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -65,6 +65,7 @@ def test_five_models_beat_popularity_by_fit(
     assert min(by_set) > 1.5 * ranked["popularity"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_your_own_csv_is_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = run("your_own_csv.ipynb", tmp_path, monkeypatch, CSV="")
@@ -73,7 +74,7 @@ def test_your_own_csv_is_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "a clean process gave the trainer's scores" in shown[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_retrain_day_publishes_what_is_not_worse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.pages import blocks, read_page, run_bash
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_commands_lead_to_an_export(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.docs.pages import blocks, read_page, run_bash
 PAGE = read_page("docs/your-data.md")
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.timeout(900),  # eleven processes that load TensorFlow one after the other
     pytest.mark.skipif(not shutil.which("curl"), reason="the page asks by curl"),
 ]

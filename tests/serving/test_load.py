@@ -22,6 +22,7 @@ def write_users(exported: Exported, path: Path) -> None:
     path.write_text("\n".join(["user", *map(str, users)]))
 
 
+@pytest.mark.long
 def test_the_load_test_measures_both_protocols(neumf: Exported, tmp_path: Path) -> None:
     write_users(neumf, tmp_path / "users.csv")
     flags = [f"--exports=ncf={neumf.path.parent}", f"--users={tmp_path}/users.csv"]
@@ -56,6 +57,7 @@ def test_comparisons_are_those_of_the_figures() -> None:
     assert "- grpc, 64 clients, 1 rows: batching gives 2.50 times the throughput" in text
 
 
+@pytest.mark.long
 def test_a_short_soak_is_good_and_a_fault_is_found(neumf: Exported, tmp_path: Path) -> None:
     write_users(neumf, tmp_path / "users.csv")
     flags = [f"--exports=ncf={neumf.path.parent}", f"--users={tmp_path}/users.csv"]
@@ -69,7 +71,7 @@ def test_a_short_soak_is_good_and_a_fault_is_found(neumf: Exported, tmp_path: Pa
     assert "FAULT" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_model_is_served_and_answers_alike_in_four_ways() -> None:
     done = subprocess.run(
         [sys.executable, "examples/serve_every_model.py"],

@@ -1,4 +1,4 @@
-"""The command that injects faults: some of them here, all of them under `-m slow`."""
+"""The command that injects faults: one of them as `long`, all of them as `slow`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def bad_days(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_a_killed_run_survives_a_full_disk(tmp_path: Path) -> None:
     out = tmp_path / "table.md"
     done = bad_days(f"--work_dir={tmp_path / 'work'}", "--only=full_checkpoint", f"--out={out}")

@@ -235,7 +235,7 @@ def test_lists_fill_as_much_as_they_hold(synthetic_data: PreparedDataset) -> Non
     assert filled == pytest.approx(mean / longest, rel=0.1)
 
 
-@pytest.mark.parametrize("model", ["dlrm", "bert4rec"])
+@pytest.mark.parametrize("model", ["dlrm", pytest.param("bert4rec", marks=pytest.mark.long)])
 def test_the_prediction_is_what_a_benchmark_takes(
     wide_data: PreparedDataset, synthetic_data: PreparedDataset, tmp_path: Path, model: str
 ) -> None:
