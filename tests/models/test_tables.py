@@ -102,6 +102,21 @@ def test_a_step_touches_only_the_batch_rows(optimizer: str) -> None:
     np.testing.assert_array_equal(changed, [3, 5])
 
 
+def test_a_hot_row_gets_the_sum_of_all_its_gradients() -> None:
+    tables = make("sgd")
+    before = tables.rows("item").numpy()
+    rng = np.random.default_rng(0)
+    # Three of four places of a large batch ask for one row, as the most popular item's.
+    ids = np.where(rng.random(40_000) < 0.75, 3, rng.integers(0, 30, 40_000))
+    gradients = (1 + rng.normal(size=(40_000, 4))).astype(np.float32)
+    step(tables, {"item": ids}, {"item": gradients})
+    sums = np.zeros((30, 4))
+    np.add.at(sums, ids, gradients.astype(np.float64))
+    assert sums[3].min() > 29_000
+    moved = (before - tables.rows("item").numpy()) / RATE
+    np.testing.assert_allclose(moved, sums, rtol=1e-4)
+
+
 def test_gather_keeps_shapes_and_tables_apart() -> None:
     tables = make("sgd")
     ids = {"user": tf.constant([1, 2]), "item": tf.constant([[0, 4, 29], [7, 7, 7]])}
