@@ -6,9 +6,9 @@
 One device and one rank (launch/local.sh 1, and launch/elastic.sh, where the one rank that is left
 goes on through Horovod) take turns in `--mode=benchmark`. Then `trainers.measure_network` measures
 what two ranks of this machine can send each other, `--plan --network` predicts bytes and time of a
-step's collectives from it, and a run on two ranks counts them. The time counted holds the waiting
-for the slower rank, the prediction does not. Prints a table, and writes it with the machine to
-benchmarks/results.
+step's collectives from it, and runs on two ranks count them: the time of exchanging from Horovod's
+timeline, and that in collectives, which holds the waiting for the slower rank. Prints a table, and
+writes it with the machine to benchmarks/results.
 
 Cases: CASES
 """
@@ -21,6 +21,7 @@ import re
 import statistics
 import sys
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from benchmarks.contest import execute
 from benchmarks.datasets import datasets, ready
 from benchmarks.results import dated, machine
 from benchmarks.suites import SUITES
+from benchmarks.timeline import exchange_seconds
 from data.atomic import write_json, write_text
 
 # A suite, whose model, data and batch are taken, and where its tables are.
@@ -49,6 +51,21 @@ _WORK_DIR = flags.DEFINE_string("work_dir", "~/.cache/recommender_zoo/benchmarks
 _OUT = flags.DEFINE_string("out", "benchmarks/results", "Folder for the results.")
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What rank 0 of two did in a step.
+
+    Attributes:
+        sent: Bytes.
+        exchanging: Seconds of exchanging, of each repetition.
+        in_collectives: Seconds in collectives, waiting for the other rank included, likewise.
+    """
+
+    sent: float
+    exchanging: list[float]
+    in_collectives: list[float]
+
+
 class Ranks:
     """One case on some ranks.
 
@@ -65,11 +82,11 @@ class Ranks:
         self.flags += [f"--data_dir={ready(datasets()[suite.data], work)}"]
         self.flags += [f"--set={setting}" for setting in settings]
 
-    def benchmark(self, launcher: list[str]) -> dict[str, Any]:
+    def benchmark(self, launcher: list[str], *more: str) -> dict[str, Any]:
         """Returns the figures of a run that a launcher starts."""
         with tempfile.TemporaryDirectory() as folder:
             mode = ["--mode=benchmark", f"--benchmark_steps={_STEPS.value}"]
-            execute([*launcher, *self.flags, *mode, f"--model_dir={folder}"])
+            execute([*launcher, *self.flags, *mode, *more, f"--model_dir={folder}"])
             return json.loads((Path(folder) / "benchmark.json").read_text(encoding="utf-8"))
 
     def overhead(self, repeats: int) -> dict[str, list[float]]:
@@ -98,10 +115,21 @@ class Ranks:
         sent, ms = (float(text.replace(",", "")) for text in found[0])
         return sent * 1e6, ms / 1e3
 
-    def counted(self, repeats: int) -> tuple[float, list[float]]:
-        """Returns the bytes that rank 0 of two sent in a step, and its seconds in collectives."""
-        runs = [self.benchmark([str(_ROOT / "launch/local.sh"), "2"]) for _ in range(repeats)]
-        return runs[-1]["sent_bytes"], [run["collectives_ms"] / 1e3 for run in runs]
+    def counted(self, repeats: int) -> Counted:
+        """Returns what runs on two ranks counted."""
+        launcher = [str(_ROOT / "launch/local.sh"), "2"]
+        runs, exchanges = [], []
+        with tempfile.TemporaryDirectory() as folder:
+            for number in range(repeats):
+                timeline = Path(folder) / f"{number}.json"
+                # Several, for the timeline tells steps within a call from other collectives.
+                found = self.benchmark(
+                    ["env", f"TIMELINE={timeline}", *launcher], "--set=trainer.steps_per_call=10"
+                )
+                runs.append(found)
+                exchanges.append(exchange_seconds(timeline))
+        waiting = [found["collectives_ms"] / 1e3 for found in runs]
+        return Counted(runs[-1]["sent_bytes"], exchanges, waiting)
 
 
 def network_of_two() -> str:
@@ -116,12 +144,11 @@ def run_case(case: str, work: Path, repeats: int) -> dict[str, Any]:
     speeds = ranks.overhead(repeats)
     network = network_of_two()
     sent, seconds = ranks.predicted(network)
-    counted_sent, counted_seconds = ranks.counted(repeats)
     return {
         "examples_per_second": speeds,
         "network": network,
         "predicted": {"bytes": sent, "seconds": seconds},
-        "counted": {"bytes": counted_sent, "seconds": counted_seconds},
+        "counted": asdict(ranks.counted(repeats)),
     }
 
 
@@ -134,20 +161,25 @@ def lines(case: str, found: dict[str, Any]) -> list[str]:
         middle = statistics.median(values)
         spread = f"{middle:,.0f} ({min(values):,.0f} to {max(values):,.0f})"
         text.append(f"| {name} | {spread} | {alone / middle - 1:+.1%} |")
-    predicted, counted = found["predicted"], found["counted"]
-    ms = [seconds * 1e3 for seconds in counted["seconds"]]
     slower = alone / statistics.median(speeds[_ONE_RANK]) - 1
     verdict = "met" if slower <= _MOST_OVERHEAD else "MISSED"
+    predicted, counted = found["predicted"], found["counted"]
     text += [
         "",
         f"- one rank at most {_MOST_OVERHEAD:.0%} slower: {verdict}",
         f"- two ranks, measured network {found['network']}: predicted {predicted['bytes']:,.0f} "
-        f"bytes and {predicted['seconds'] * 1e3:.2f} ms a step; counted {counted['bytes']:,.0f} "
-        f"({counted['bytes'] / predicted['bytes'] - 1:+.1%}) and {statistics.median(ms):.2f} ms "
-        f"({min(ms):.2f} to {max(ms):.2f}), waiting for the slower rank included",
+        f"bytes and {predicted['seconds'] * 1e3:.2f} ms a step; counted {counted['sent']:,.0f} "
+        f"({counted['sent'] / predicted['bytes'] - 1:+.1%}), exchanging "
+        f"{_ms(counted['exchanging'])}, in collectives with waiting "
+        f"{_ms(counted['in_collectives'])}",
         "",
     ]
     return text
+
+
+def _ms(seconds: list[float]) -> str:
+    low, middle, high = (f(seconds) * 1e3 for f in (min, statistics.median, max))
+    return f"{middle:.2f} ms ({low:.2f} to {high:.2f})"
 
 
 def main(argv: list[str]) -> None:

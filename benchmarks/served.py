@@ -101,7 +101,7 @@ def asked_of(model: str, export: Path, users: Path | None) -> Asked:
     if users is None or signature == "score":
         return Asked(model, version, signature, [row])
     is_text = row["user"].dtype == object
-    first = next(iter(islice(read_users(users, is_text, _REQUESTS), 1)), np.empty(0))
+    first = next(iter(islice(read_users(users, "user", is_text, _REQUESTS), 1)), np.empty(0))
     k = np.array([_K], np.int32)
     rows = [{"user": first[n : n + 1], "k": k} for n in range(len(first))]
     return Asked(model, version, signature, rows or [row])
