@@ -21,6 +21,7 @@ from data.errors import InputError
 from data.filters import FilterOptions
 from data.interactions import Interactions
 from data.spec.parsing import parse_spec
+from data.summary import summary
 from data.vocabulary import Vocabulary
 from tests.data.raw_files import says
 
@@ -197,6 +198,22 @@ def test_duplicates_are_kept_once(policy: str, expected: list[int], tmp_path: Pa
     assert times == expected
 
 
+def test_both_preparations_tell_how_many_duplicates_were_dropped_and_by_which_rule(
+    tmp_path: Path,
+) -> None:
+    frame = events()
+    rule = {"duplicates": "keep_last", "negatives": 5}
+    by_spec = prepared(frame, tmp_path / "spec", interactions=rule).schema
+    options = PrepareOptions(FilterOptions("keep_last"), negatives=5)
+    in_memory = prepare(Interactions("memory", frame), options, tmp_path / "memory")
+    repeats = len(frame) - frame.select("user", "item").n_unique()
+    assert repeats > 20
+    for schema, name in ((by_spec, "spec"), (in_memory, "memory")):
+        printed = summary(schema, tmp_path / name, 1.0)
+        assert f"\n  together: {len(frame) - repeats} interactions\n" in printed
+        assert f"\n  duplicates: {repeats} dropped by keep_last\n" in printed
+
+
 def test_a_repeated_item_is_refused_and_named(tmp_path: Path) -> None:
     once = events().unique(["user", "item"], maintain_order=True)
     twice = pl.DataFrame({"user": ["ö"] * 3, "item": [9, 4, 9], "time": [1, 2, 3]})
@@ -330,21 +347,25 @@ def test_rows_of_no_user_and_users_of_two_rows_are_refused(tmp_path: Path) -> No
         prepared(frame.with_columns(user=pl.Series(["a", "", "b"])), tmp_path / "data")
 
 
-def test_rows_beside_tables_of_items_are_not_added_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("labelled", "beside", "parts"),
+    [
+        (False, False, ("have a label", "interactions", "old and new", "--warm_start")),
+        (False, True, ("have a label", "interactions", "docs/retrain.md#prepare")),
+        (True, True, ("no table of users or items", "Received: items")),
+    ],
+)
+def test_what_rows_are_not_added_to(
+    labelled: bool, beside: bool, parts: tuple[str, ...], tmp_path: Path
+) -> None:
     data = with_items(tmp_path)
+    last = (
+        {"label": {"kind": "label", "column": "time"}} if labelled else {"time": FEATURES["time"]}
+    )
+    features = {"user": FEATURES["user"], "item": FEATURES["item"], **last}
     items = {"source": {"files": ["books.csv"]}, "features": {"pages": {"kind": "numeric"}}}
-    body = {"source": {"files": ["log.csv"]}, "features": FEATURES, "items": items}
-    spec = parse_spec(body, "features.yaml")
+    body = {"source": {"files": ["log.csv"]}, "features": features}
+    spec = parse_spec({**body, **({"items": items} if beside else {})}, "features.yaml")
     options, source = TableOptions(append=str(data.folder)), str(tmp_path / "source")
-    with pytest.raises(InputError, match=says("no table of users or items", "Received: items")):
-        prepare_table(spec, source, options, tmp_path / "more", LocalEngine(1))
-
-
-def test_interactions_are_not_added_to(tmp_path: Path) -> None:
-    data = prepared(events(), tmp_path / "data", **kept_all())
-    body = {"features": FEATURES, "split": LAST_OUT, **kept_all()}
-    options = TableOptions(append=str(data.folder))
-    source = str(tmp_path / "data.csv")
-    spec = parse_spec(body, "features.yaml")
-    with pytest.raises(InputError, match=says("has a label", "Prepare all rows again")):
+    with pytest.raises(InputError, match=says("Rows can be added", *parts)):
         prepare_table(spec, source, options, tmp_path / "more", LocalEngine(1))
