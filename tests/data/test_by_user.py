@@ -359,10 +359,8 @@ def test_what_rows_are_not_added_to(
     labelled: bool, beside: bool, parts: tuple[str, ...], tmp_path: Path
 ) -> None:
     data = with_items(tmp_path)
-    last = (
-        {"label": {"kind": "label", "column": "time"}} if labelled else {"time": FEATURES["time"]}
-    )
-    features = {"user": FEATURES["user"], "item": FEATURES["item"], **last}
+    label = {"label": {"kind": "label", "column": "time"}} if labelled else {}
+    features = {"user": FEATURES["user"], "item": FEATURES["item"], **label}
     items = {"source": {"files": ["books.csv"]}, "features": {"pages": {"kind": "numeric"}}}
     body = {"source": {"files": ["log.csv"]}, "features": features}
     spec = parse_spec({**body, **({"items": items} if beside else {})}, "features.yaml")
