@@ -14,7 +14,8 @@ import polars as pl
 
 from data.errors import InputError
 from data.interactions import Interactions
-from data.sources.delimited import SHOWN_CHARACTERS, decode_text, read_delimited
+from data.sources.bad_lines import SHOWN_CHARACTERS
+from data.sources.delimited import decode_text, read_delimited
 from data.sources.files import SourceFiles
 from data.sources.layout import (
     IGNORED,

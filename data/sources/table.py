@@ -13,7 +13,8 @@ import polars as pl
 from data.errors import InputError, nearest
 from data.events import check_reserved
 from data.interactions import Interactions
-from data.sources.delimited import decode_text, read_delimited, read_header, records
+from data.sources.bad_lines import records
+from data.sources.delimited import decode_text, read_delimited, read_header
 from data.sources.ids import LineFinder, check_ids
 from data.sources.layout import CANONICAL, DATETIME, ID, IGNORED, INTEGER, NUMBER, Kind, Layout
 
@@ -136,7 +137,7 @@ def _read_text(
             # Two columns may have one name, or an ignored one the name of ours.
             taken = column in fields or column in ours.values()
             fields[f"{column} #{position}" if taken else column] = IGNORED
-    layout = Layout(fields, separator, quote='"', header=True)
+    layout = Layout(fields, separator, quote='"', header=True, own_names=header)
     frame, skipped = read_delimited(content, name, layout, options.max_bad_lines)
     lines = LineFinder(content, name, separator, list(fields))
     notes = [note for key in ("user", "item") for note in check_ids(frame[key], lines)]

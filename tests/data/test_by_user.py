@@ -306,7 +306,7 @@ def test_a_faulty_table_of_items_is_refused_with_its_place(tmp_path: Path) -> No
         with_items(tmp_path, BOOKS + "4,1,,\n")
     with pytest.raises(InputError, match=says("'pages': 'many'", "books.csv, line 2")):
         with_items(tmp_path, BOOKS.replace("100", "many"))
-    with pytest.raises(InputError, match=says("'item': ''", "books.csv, line 3")):
+    with pytest.raises(InputError, match=says("'; item is empty", "books.csv, line 3")):
         with_items(tmp_path, BOOKS.replace("4,,b", ",,b"))
     with pytest.raises(InputError, match=says("each table name its files")):
         with_items(tmp_path, source={})
@@ -343,7 +343,7 @@ def test_rows_of_no_user_and_users_of_two_rows_are_refused(tmp_path: Path) -> No
     frame = pl.DataFrame({"user": ["a", "a", "b"], "item": [1, 2, 1], "time": [1, 2, 3]})
     with pytest.raises(InputError, match=says("rows to hold out", "users of 3 rows")):
         prepared(frame, tmp_path / "data")
-    with pytest.raises(InputError, match=says("'user': ''", "data.csv, line 3")):
+    with pytest.raises(InputError, match=says("'; user is empty", "data.csv, line 3")):
         prepared(frame.with_columns(user=pl.Series(["a", "", "b"])), tmp_path / "data")
 
 
