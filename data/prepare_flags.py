@@ -97,6 +97,12 @@ _ITEM_COLUMN = flags.DEFINE_string("item_column", "item", "Column of item ids (t
 _RATING_COLUMN = flags.DEFINE_string("rating_column", "", "Column of ratings, if any (table).")
 _TIME_COLUMN = flags.DEFINE_string("time_column", "", "Column of times, if any (table).")
 
+_SEPARATOR = flags.DEFINE_string(
+    "separator",
+    "",
+    "One character between the fields of a text file, \\t for a tab; empty: a comma in .csv, a tab "
+    "in .tsv and .txt (table).",
+)
 _ITEM_TITLES = flags.DEFINE_string(
     "item_titles", None, "CSV or .tsv file with columns id and title, of a source without titles."
 )
@@ -173,6 +179,7 @@ def _load_source(dataset: str) -> Interactions:
                 rating_column=_RATING_COLUMN.value,
                 time_column=_TIME_COLUMN.value,
                 max_bad_lines=bad,
+                separator=_SEPARATOR.value.replace("\\t", "\t"),
             )
         )
     return movielens.load(movielens.MovieLensOptions(dataset, source, bad))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data.errors import InputError, nearest
+from data.errors import InputError, nearest_column
 from data.events import check_reserved
 from data.interactions import Interactions
 from data.sources.bad_lines import records
@@ -28,12 +28,14 @@ class TableOptions:
     """Options of the source.
 
     Attributes:
-        source: A .csv, .tsv, .txt (tab) or .parquet file; text files have a header.
+        source: A .csv, .tsv, .txt or .parquet file; text files have a header.
         user_column: Column of user ids, integers or text; see `data.sources.ids`.
         item_column: Column of item ids, likewise.
         rating_column: Column of ratings; empty where there is none.
         time_column: Column of times, integers or ISO 8601; empty where there is none.
         max_bad_lines: Largest share of malformed lines to skip (text files).
+        separator: One character between fields (text files); empty for that of the file's ending,
+            a comma for .csv and a tab for the others.
     """
 
     source: Path
@@ -42,6 +44,7 @@ class TableOptions:
     rating_column: str = ""
     time_column: str = ""
     max_bad_lines: float = 0.0
+    separator: str = ""
 
     def columns(self) -> dict[str, str]:
         """Returns the source's column by our name, for those that are mapped."""
@@ -80,7 +83,7 @@ def load(options: TableOptions) -> Interactions:
     if kind == PARQUET:
         events = _read_parquet(content, options)
     else:
-        events, skipped, notes = _read_text(content, SEPARATORS[kind], options)
+        events, skipped, notes = _read_text(content, _separator(options), options)
     return Interactions(
         name=path.stem,
         events=events,
@@ -89,6 +92,20 @@ def load(options: TableOptions) -> Interactions:
         options={"columns": options.columns()},
         facts={"notes": notes} if notes else {},
     )
+
+
+def _separator(options: TableOptions) -> str:
+    given = options.separator
+    if not given:
+        return SEPARATORS[options.source.suffix.lower()]
+    if len(given) > 1 or not given.isascii() or given.isalnum() or given in '"\r\n':
+        raise InputError(
+            "--separator must be one character of ASCII, and no letter, digit, quote or line break",
+            received=repr(given),
+            action="For example --separator=';'; a feature spec takes several characters: "
+            "docs/feature-spec.md#source",
+        )
+    return given
 
 
 def _check_columns(known: list[str], options: TableOptions) -> None:
@@ -108,7 +125,9 @@ def _check_columns(known: list[str], options: TableOptions) -> None:
                 f"The column of --{ours}_column must be in the file once",
                 received=f"{theirs!r}, {f'{times} times' if times else 'not at all'}",
                 where=options.source,
-                action="Rename one of them" if times else nearest(theirs, set(known)),
+                action="Rename one of them"
+                if times
+                else nearest_column(theirs, set(known), "Pass --separator={}"),
             )
         if list(columns.values()).count(theirs) > 1:
             raise InputError(

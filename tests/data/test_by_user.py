@@ -323,6 +323,10 @@ def test_a_faulty_table_of_items_is_refused_with_its_place(tmp_path: Path) -> No
         ({"users": {"features": {}}}, "must have features beside the id"),
         ({"users": {"features": {"a": {"kind": "time"}}}}, "must be of kind categorical"),
         ({"users": {"features": {"a": {"kind": "numeric", "missing": 3}}}}, "not have `missing`"),
+        (
+            {"items": {"features": {"a": {"kind": "numeric", "transforms": ["log1p"]}}}},
+            "kind numeric must not have `transforms`. Received: [log1p]. At:",
+        ),
         ({"users": {"features": {"item": {"kind": "numeric"}}}}, "not reserved"),
         ({"users": {"colour": 1}}, "Received: 'colour'"),
     ],

@@ -148,6 +148,7 @@ def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_aske
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
+        ("no_such_spec", 2, "Did you mean 'adult'?\n"),
         ("in_file", 2, "error: The output must be a folder that can be written"),
         ("source", 2, "error: The output folder must neither be the source nor hold it"),
         ("foreign", 2, "error: Only an empty folder or a prepared dataset may be overwritten"),
@@ -161,7 +162,6 @@ def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_aske
         ),
         ("both", 2, "error: Either --dataset or --spec must be given"),
         ("parts_of_table", 2, "error: --part_mib goes with --spec only"),
-        ("no_such_spec", 2, "Did you mean 'adult'?"),
         ("no_source", 2, "error: --source must be given with --spec"),
     ],
 )
