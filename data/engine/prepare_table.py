@@ -37,12 +37,13 @@ from data.engine.stages import Job, TableOptions, fit, parse, write_shards
 from data.engine.user_histories import HistoryWriter, train_item_counts
 from data.engine.work_folder import work_folder, work_key
 from data.errors import InputError
-from data.feature import Feature
+from data.feature import Feature, Kind
 from data.histories import HISTORIES_BLOCK, ROWS_BLOCK
 from data.output import check_output
 from data.row_stream import stream_rows
 from data.schema import SCHEMA_FILE, TOOL, Candidates, Column, Schema, View
 from data.spec.table_spec import TableSpec
+from data.times import MICROSECONDS, TIME_UNIT
 from data.vocabulary import Vocabulary
 
 ROWS, HISTORIES = "rows", "histories"
@@ -139,7 +140,9 @@ def _write_shards(job: Job, previous: Previous | None) -> _Written:
         writer = HistoryWriter(vocabularies, names, spec.interactions, taken, seed)
         shards = write_shards(job, HISTORIES, writer.write, splits)
         views[HISTORIES] = (writer.columns, HISTORIES_BLOCK, shards)
-    facts = {"preparation": counts, "missing_share": _missing_shares(fits)}
+    facts: dict[str, Any] = {"preparation": counts, "missing_share": _missing_shares(fits)}
+    if any(feature.type != "int64" for feature in spec.of_kind(Kind.TIME)):
+        facts[TIME_UNIT] = MICROSECONDS  # of ISO 8601
     return _Written(vocabularies, encoder.features, views, facts)
 
 

@@ -27,6 +27,7 @@ from data.sources.layout import (
     Kind,
     Layout,
 )
+from data.times import SECONDS, TIME_UNIT
 
 AGE_GROUPS = (1, 18, 25, 35, 45, 50, 56)  # first year of each, as in MovieLens-1M
 GENRES_100K = [
@@ -131,6 +132,7 @@ def load(options: MovieLensOptions) -> Interactions:
         text_attributes=frozenset({"title"}),
         files=reader.files.sha256,
         skipped_lines=reader.skipped_by_file,
+        facts={TIME_UNIT: SECONDS},
     )
 
 

@@ -7,6 +7,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -17,6 +18,7 @@ from data.sources.bad_lines import records
 from data.sources.delimited import decode_text, read_delimited, read_header
 from data.sources.ids import LineFinder, check_ids
 from data.sources.layout import CANONICAL, DATETIME, ID, IGNORED, INTEGER, NUMBER, Kind, Layout
+from data.times import MICROSECONDS, TIME_UNIT
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 PARQUET = ".parquet"
@@ -79,18 +81,18 @@ def load(options: TableOptions) -> Interactions:
         raise InputError(
             "The file must hold at least one line", received="an empty file", where=path
         )
-    skipped, notes = 0, list[str]()
+    skipped = 0
     if kind == PARQUET:
-        events = _read_parquet(content, options)
+        events, facts = _read_parquet(content, options)
     else:
-        events, skipped, notes = _read_text(content, _separator(options), options)
+        events, skipped, facts = _read_text(content, _separator(options), options)
     return Interactions(
         name=path.stem,
         events=events,
         files={path.name: hashlib.sha256(content).hexdigest()},
         skipped_lines={path.name: skipped} if skipped else {},
         options={"columns": options.columns()},
-        facts={"notes": notes} if notes else {},
+        facts=facts,
     )
 
 
@@ -139,8 +141,8 @@ def _check_columns(known: list[str], options: TableOptions) -> None:
 
 def _read_text(
     content: bytes, separator: str, options: TableOptions
-) -> tuple[pl.DataFrame, int, list[str]]:
-    """Returns the events, the number of lines skipped, and notes for people."""
+) -> tuple[pl.DataFrame, int, dict[str, Any]]:
+    """Returns the events, the number of lines skipped, and facts of the dataset."""
     name = options.source.name
     header = read_header(content, separator, name)
     _check_columns(header, options)
@@ -160,7 +162,10 @@ def _read_text(
     frame, skipped = read_delimited(content, name, layout, options.max_bad_lines)
     lines = LineFinder(content, name, separator, list(fields))
     notes = [note for key in ("user", "item") for note in check_ids(frame[key], lines)]
-    return frame.select(list(options.columns())), skipped, notes
+    facts: dict[str, Any] = {"notes": notes} if notes else {}
+    if fields.get("time") is DATETIME:
+        facts[TIME_UNIT] = MICROSECONDS
+    return frame.select(list(options.columns())), skipped, facts
 
 
 def _sample(content: bytes, separator: str, name: str, header: list[str]) -> dict[str, list[str]]:
@@ -177,7 +182,8 @@ def _time_kind(values: list[str]) -> Kind:
     return INTEGER if values and whole > len(values) / 2 else DATETIME
 
 
-def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
+def _read_parquet(content: bytes, options: TableOptions) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Returns the events, and facts of the dataset."""
     try:
         frame = pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
@@ -188,10 +194,12 @@ def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
     frame = frame.select(pl.col(theirs).alias(ours) for ours, theirs in options.columns().items())
     if frame.is_empty():
         raise InputError("The table must hold at least one row", where=options.source)
-    return frame.select(
+    has_dates = "time" in frame.columns and frame["time"].dtype in (pl.Date, pl.Datetime)
+    checked = frame.select(
         _checked(frame[column], column, options.columns()[column], options.source)
         for column in frame.columns
     )
+    return checked, {TIME_UNIT: MICROSECONDS} if has_dates else {}
 
 
 def _checked(values: pl.Series, ours: str, theirs: str, source: Path) -> pl.Series:
