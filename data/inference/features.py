@@ -16,6 +16,7 @@ from data.inference.label import label_options
 from data.inference.multi_hot import free_separator, listed_values, value_separator
 from data.inference.names import ITEMS, USERS, names_code, names_key, names_rows
 from data.inference.profile import Profile
+from data.sources.iso_times import iso_microseconds
 
 _FEW_ROWS = 20  # too few to tell whether every value is different
 _NEARLY_ALL = 0.9
@@ -135,10 +136,11 @@ def _seen(profile: Profile) -> str:
 
 
 def _span(profile: Profile) -> str:
-    values = profile.counts["text"]
     if profile.is_integer:
         return f"{int(profile.numbers.min())} to {int(profile.numbers.max())}"
-    return f"{values[0]} to {values[-1]}"
+    texts = profile.counts["text"]
+    times = texts.filter(iso_microseconds(texts).is_not_null())
+    return f"{times[0]} to {times[-1]}"
 
 
 def _time(profile: Profile) -> Choice:
