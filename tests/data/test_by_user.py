@@ -20,6 +20,7 @@ from data.engine.stages import TableOptions
 from data.errors import InputError
 from data.filters import FilterOptions
 from data.interactions import Interactions
+from data.schema import FIRST_ID
 from data.spec.parsing import parse_spec
 from data.summary import summary
 from data.vocabulary import Vocabulary
@@ -76,6 +77,13 @@ def by_user(data: PreparedDataset, split: str, column: str) -> dict[str, list[in
     names = ["", "unknown", *data.raw_ids("user")]
     parts = np.split(lists.values, lists.offsets()[1:-1])
     return {names[u]: part.tolist() for u, part in zip(users, parts, strict=True)}
+
+
+def raw_pairs(data: PreparedDataset, split: str) -> set[tuple[str, int]]:
+    """Returns the users and items of a split by raw id; those that train lacks are left out."""
+    items = dict(enumerate(data.raw_ids("item").tolist(), FIRST_ID))
+    users = by_user(data, split, "item").items()
+    return {(user, items[item]) for user, listed in users for item in listed if item in items}
 
 
 def rows_of(data: PreparedDataset, split: str) -> list[tuple[int, ...]]:
@@ -212,6 +220,20 @@ def test_both_preparations_tell_how_many_duplicates_were_dropped_and_by_which_ru
         printed = summary(schema, tmp_path / name, 1.0)
         assert f"\n  together: {len(frame) - repeats} interactions\n" in printed
         assert f"\n  duplicates: {repeats} dropped by keep_last\n" in printed
+
+
+def test_new_orders_move_pairs_from_train_to_test_where_the_last_is_kept(tmp_path: Path) -> None:
+    old = events(rows=400)
+    new = events(rows=60, seed=1).with_columns(pl.col("time") + 100)
+    moved = {}
+    for rule in ("keep_first", "keep_last"):
+        interactions: dict[str, Any] = {"duplicates": rule, "negatives": 5}
+        before = prepared(old, tmp_path / f"before-{rule}", interactions=interactions)
+        both = pl.concat([old, new])
+        after = prepared(both, tmp_path / f"after-{rule}", interactions=interactions)
+        moved[rule] = len(raw_pairs(before, "train") & raw_pairs(after, "test"))
+    assert moved["keep_first"] == 0
+    assert moved["keep_last"] > 0
 
 
 def test_a_repeated_item_is_refused_and_named(tmp_path: Path) -> None:
