@@ -20,7 +20,7 @@ from data.sources import (
     tfds_movielens,
 )
 from data.splits import SPLIT_METHODS, SplitOptions
-from data.times import TIME_UNIT, stored_time
+from data.times import stored_time, time_unit
 from data.titles import read_titles
 
 INTERACTIONS = (*tfds_movielens.BUILDERS, "ncf_authors", "lightgcn", "table", "synthetic")
@@ -192,7 +192,7 @@ def _needed_source(dataset: str) -> Path:
 def _time_point(flag: flags.FlagHolder[str | None], interactions: Interactions) -> int | None:
     if flag.value is None:
         return None
-    return stored_time(flag.value, interactions.facts.get(TIME_UNIT, ""), flag.name)
+    return stored_time(flag.value, time_unit(interactions.facts), flag.name)
 
 
 def options_for(interactions: Interactions) -> PrepareOptions:

@@ -6,7 +6,9 @@ it does not, a time that looks like one of these units is shown with a guess.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Any
 
 import polars as pl
 
@@ -17,6 +19,12 @@ TIME_UNIT = "time_unit"  # the fact
 SECONDS, MILLISECONDS, MICROSECONDS = "seconds", "milliseconds", "microseconds"
 _SCALES = {SECONDS: 1, MILLISECONDS: 1_000, MICROSECONDS: 1_000_000}
 _EARLIEST, _LATEST = 10**8, 10**10  # seconds since 1970 that are taken for a time: 1973 to 2286
+
+
+def time_unit(facts: Mapping[str, Any]) -> str:
+    """Returns the unit that the facts of a dataset name; empty where they name none of ours."""
+    unit = facts.get(TIME_UNIT)
+    return unit if unit in _SCALES else ""
 
 
 def likely_unit(time: float) -> str:
@@ -63,7 +71,7 @@ def stored_time(text: str, unit: str, flag: str) -> int:
         return int(text)
     except ValueError:
         found = iso_microseconds(pl.Series([text]))[0]
-    if found is None or unit not in _SCALES:
+    if found is None or not unit:
         raise InputError(
             f"--{flag} must be an integer in the unit of the source's times"
             + ("" if found is not None else ", or an ISO 8601 date or time"),

@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from data.feature import Kind
 from data.inspection import panels
 from data.inspection.scan import HISTORIES, ROWS, Inspection, ViewCounts
-from data.times import TIME_UNIT
+from data.times import time_unit
 
 Panel = Callable[[Axes], None]
 
@@ -66,7 +66,7 @@ def _panels(found: Inspection) -> Iterator[Panel]:
     if rows.numbers_of(Kind.LABEL):
         yield partial(panels.labels, view=rows)
     if rows.times:
-        unit = found.schema.facts.get(TIME_UNIT, "")
+        unit = time_unit(found.schema.facts)
         yield partial(panels.labels_by_time, times=rows.times, known_unit=unit)
     histories = found.views.get(HISTORIES, ViewCounts()).lengths
     if "item" in histories:

@@ -18,7 +18,7 @@ from data.inspection.scan import (
     was_appended,
 )
 from data.schema import FIRST_ID, Schema
-from data.times import TIME_UNIT, time_text
+from data.times import time_text, time_unit
 
 _NOTES = {
     "<=": "missing numbers are stored as the feature's default; the dataset does not say how many "
@@ -89,7 +89,7 @@ def missing_share(number: NumberCounts, schema: Schema) -> tuple[str, float]:
 def _splits(view: ViewCounts, schema: Schema) -> str:
     labels, times = view.numbers_of(Kind.LABEL), view.numbers_of(Kind.TIME)
     head = ["split", "rows", "share", *(f"{name} mean" for name in labels)]
-    unit = schema.facts.get(TIME_UNIT, "")
+    unit = time_unit(schema.facts)
     for name in times:
         head += [f"{end} {name}{', UTC' if unit else ''}" for end in ("first", "last")]
     total, lines = max(sum(view.rows.values()), 1), [head]

@@ -265,6 +265,9 @@ def test_times_of_a_known_unit_are_told_in_utc(tmp_path: Path) -> None:
     assert lines["train"][-2:] == ["2024-03-02 00:30:00", "2024-03-09 00:30:00"]
     (axes,) = (a for a in draw_page(found).axes if "over time" in a.get_title(loc="left"))
     assert axes.get_xlabel() == "time, UTC"
+    change_schema(tmp_path / "iso", lambda schema: schema["facts"].update(time_unit="days"))
+    unknown = cells(report_text(inspect_dataset(PreparedDataset(tmp_path / "iso")), "DATA"))
+    assert unknown["split"][-2:] == ["first time", "last time"]
 
 
 @pytest.mark.parametrize(
