@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+
+_SEPARATORS = (";", "\t", "|", ",")
 
 
 class InputError(ValueError):
@@ -26,14 +29,14 @@ class InputError(ValueError):
         where: object | None = None,
         action: str | None = None,
     ) -> None:
-        parts = [f"{rule}."]
+        parts = [rule]
         if received is not None:
-            parts.append(f"Received: {received}.")
+            parts.append(f"Received: {received}")
         if where is not None:
-            parts.append(f"At: {where}.")
+            parts.append(f"At: {where}")
         if action is not None:
-            parts.append(f"{action}.")
-        super().__init__(" ".join(parts))
+            parts.append(action)
+        super().__init__(" ".join(map(_sentence, parts)))
 
     @staticmethod
     def of_message(message: str) -> InputError:
@@ -43,6 +46,10 @@ class InputError(ValueError):
         return error
 
 
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns advice naming the known names closest to `name`, for an error's `action`."""
     names = sorted(known)
@@ -50,3 +57,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
     return f"Known: {', '.join(names)}"
+
+
+def nearest_column(name: str, columns: Collection[str], how: str) -> str:
+    """Returns advice on a column that a file lacks, which may only be cut in the wrong places.
+
+    Args:
+        name: The column.
+        columns: Those that the file seems to have.
+        how: How to say what separates them, with `{}` for it in quotes.
+    """
+    if len(columns) == 1:
+        (header,) = columns
+        for quoted in (json.dumps(mark) for mark in _SEPARATORS if mark in header):
+            return f"Known: {header!r}. Is the file separated by {quoted}? {how.format(quoted)}"
+    return nearest(name, columns)

@@ -7,9 +7,12 @@ r"""Proposes a feature spec for a table, from its first rows, with a reason for 
 Rows without a label, of users and what they took, to rank items by:
 
   python -m data.infer_spec --source=sales.csv --interactions
+  python -m data.infer_spec --source=bestellungen.csv --interactions --user_column=kunde \
+      --item_column=artikel --time_column=bestellt_am
 
-It reads the first file: CSV or TSV with or without header, packed by gzip or zstd, Parquet, or
-TFRecords of row-wise tf.Example. Where no column looks like the label it says so: pass --label.
+It reads the first file: CSV or TSV with or without header, whatever separates the fields, packed
+by gzip or zstd, Parquet, or TFRecords of row-wise tf.Example. Where no column looks like the label
+it says so: pass --label. The user, the item and the time are found by their names unless given.
 docs/feature-spec.md explains every key of the spec.
 """
 
@@ -26,6 +29,7 @@ from absl import app, flags
 from data.atomic import write_text
 from data.command_line import no_argument, run_main
 from data.errors import InputError
+from data.feature import Kind
 from data.inference.propose import propose_spec
 from data.row_stream import Report
 
@@ -34,6 +38,12 @@ _LABEL = flags.DEFINE_string("label", None, "Column of the label; guessed where 
 _INTERACTIONS = flags.DEFINE_bool(
     "interactions", False, "The rows are interactions of users with items, without a label."
 )
+_KEYS = {
+    kind: flags.DEFINE_string(
+        f"{kind.value}_column", None, f"Column of {what}; guessed where it is left out."
+    )
+    for kind, what in ((Kind.USER, "user ids"), (Kind.ITEM, "item ids"), (Kind.TIME, "times"))
+}
 _OUT = flags.DEFINE_string("out", None, "File to write; printed where it is left out.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace --out if it is there.")
 _ROWS = flags.DEFINE_integer("rows", 100_000, "Rows to read.", 1)
@@ -55,7 +65,8 @@ def run(report: Report) -> None:
             received=f"--label={_LABEL.value} and --interactions",
             action="Drop one of them",
         )
-    text = propose_spec(_SOURCE.value, _LABEL.value, _ROWS.value, _INTERACTIONS.value)
+    keys = {kind: flag.value for kind, flag in _KEYS.items() if flag.value}
+    text = propose_spec(_SOURCE.value, _LABEL.value, _ROWS.value, _INTERACTIONS.value, keys)
     if out is None:
         print(text, end="")
         return

@@ -1,8 +1,7 @@
-r"""Tells what is in a prepared dataset, and draws a page of pictures of it.
+r"""Tells what is in a prepared dataset, and draws a page of pictures of it where --out is given.
 
   python -m data.inspect DATA
-  python -m data.inspect DATA --out=pictures/clicks.png
-  python -m data.inspect DATA --out=          # no pictures
+  python -m data.inspect DATA --out=clicks.png     # draws the pictures too
 
 Printed: rows by split with the mean of the label; of each number the share of missing values, the
 spread in train and how far validation and test are from it; of each feature with ids its
@@ -31,7 +30,7 @@ from data.inspection.scan import inspect_dataset
 from data.row_stream import Report
 
 _OUT = flags.DEFINE_string(
-    "out", "report.png", "PNG to draw the pictures in, replaced if it exists; empty for none."
+    "out", "", "PNG to draw the pictures in, replaced if it exists; none are drawn without it."
 )
 
 
@@ -43,7 +42,7 @@ def run(argv: list[str], report: Report) -> int:
     print(report_text(found, folder))
     if picture:
         write_page(found, picture)
-        print(f"\nPictures: {picture}")
+    print(f"\nPictures: {picture or 'none drawn; --out=FILE.png draws some'}")
     return 0
 
 
@@ -56,7 +55,7 @@ def _picture(out: str) -> Path | None:
         raise InputError(
             "--out must be a PNG file in a folder that exists",
             received=repr(out),
-            action="For example --out=report.png, or --out= for no pictures",
+            action="For example --out=pictures.png; without it none are drawn",
         )
     return path
 

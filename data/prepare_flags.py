@@ -20,6 +20,7 @@ from data.sources import (
     tfds_movielens,
 )
 from data.splits import SPLIT_METHODS, SplitOptions
+from data.times import stored_time, time_unit
 from data.titles import read_titles
 
 INTERACTIONS = (*tfds_movielens.BUILDERS, "ncf_authors", "lightgcn", "table", "synthetic")
@@ -50,18 +51,14 @@ _VALIDATION_RATIO = flags.DEFINE_float(
 _TEST_RATIO = flags.DEFINE_float(
     "test_ratio", 0.1, "Share for test, likewise (ratio, random_ratio, random)."
 )
-_VALIDATION_FROM = flags.DEFINE_integer(
+_VALIDATION_FROM = flags.DEFINE_string(
     "validation_from",
     None,
-    "First time of validation (--split=time), in the source's unit; of ISO times and Parquet's "
-    "dates and times: microseconds since 1970 in UTC.",
+    "First time of validation (--split=time): a date or time such as 2026-03-01 or "
+    "2026-03-01T12:00, UTC unless it names an offset; where the source's times are integers, one "
+    "of these.",
 )
-_TEST_FROM = flags.DEFINE_integer(
-    "test_from",
-    None,
-    "First time of test (--split=time), in the source's unit; of ISO times and Parquet's dates "
-    "and times: microseconds since 1970 in UTC.",
-)
+_TEST_FROM = flags.DEFINE_string("test_from", None, "First time of test (--split=time), likewise.")
 _VALIDATION_USERS = flags.DEFINE_integer(
     "validation_users", 500, "Users to hold out for validation (--split=held_out_users).", 0
 )
@@ -97,6 +94,12 @@ _ITEM_COLUMN = flags.DEFINE_string("item_column", "item", "Column of item ids (t
 _RATING_COLUMN = flags.DEFINE_string("rating_column", "", "Column of ratings, if any (table).")
 _TIME_COLUMN = flags.DEFINE_string("time_column", "", "Column of times, if any (table).")
 
+_SEPARATOR = flags.DEFINE_string(
+    "separator",
+    "",
+    "One character between the fields of a text file, \\t for a tab; empty: a comma in .csv, a tab "
+    "in .tsv and .txt (table).",
+)
 _ITEM_TITLES = flags.DEFINE_string(
     "item_titles", None, "CSV or .tsv file with columns id and title, of a source without titles."
 )
@@ -173,6 +176,7 @@ def _load_source(dataset: str) -> Interactions:
                 rating_column=_RATING_COLUMN.value,
                 time_column=_TIME_COLUMN.value,
                 max_bad_lines=bad,
+                separator=_SEPARATOR.value.replace("\\t", "\t"),
             )
         )
     return movielens.load(movielens.MovieLensOptions(dataset, source, bad))
@@ -183,6 +187,12 @@ def _needed_source(dataset: str) -> Path:
     if source is None:
         raise InputError(f"--source must be given with --dataset={dataset}", action="See --help")
     return source
+
+
+def _time_point(flag: flags.FlagHolder[str | None], interactions: Interactions) -> int | None:
+    if flag.value is None:
+        return None
+    return stored_time(flag.value, time_unit(interactions.facts), flag.name)
 
 
 def options_for(interactions: Interactions) -> PrepareOptions:
@@ -202,8 +212,8 @@ def options_for(interactions: Interactions) -> PrepareOptions:
             method,
             _VALIDATION_RATIO.value,
             _TEST_RATIO.value,
-            _VALIDATION_FROM.value,
-            _TEST_FROM.value,
+            _time_point(_VALIDATION_FROM, interactions),
+            _time_point(_TEST_FROM, interactions),
             _SEED.value,
             _VALIDATION_USERS.value,
             _TEST_USERS.value,

@@ -11,6 +11,7 @@ from data.errors import InputError, nearest
 from data.events import FOLD_IN, SPLITS, TEST, TRAIN, VALIDATION, Events
 from data.held_out_users import hold_out_users
 from data.shares import check_ratios, rounded_share, split_by_position
+from data.times import time_text
 
 HELD_OUT_USERS = "held_out_users"
 LEAVE_LAST_OUT_EVENTS = 3  # one each for train, validation and test
@@ -185,13 +186,17 @@ def _check_not_empty(events: Events, options: SplitOptions) -> None:
     assert events.split is not None
     counts = np.bincount(events.split[events.split >= TRAIN], minlength=len(SPLITS))
     if not counts[TRAIN] or not counts[VALIDATION] + counts[TEST]:
-        times = "" if events.time is None else f", times {events.time.min()} to {events.time.max()}"
+        times = "" if events.time is None else f", times {_span(events.time)}"
         raise InputError(
             f"The split '{options.method}' must leave events to train on and events to hold out",
             received=f"train {counts[TRAIN]:,}, validation {counts[VALIDATION]:,}, "
             f"test {counts[TEST]:,}{times}",
             action="Change the split's options",
         )
+
+
+def _span(times: np.ndarray) -> str:
+    return f"{time_text(float(times.min()))} to {time_text(float(times.max()))}"
 
 
 SPLIT_METHODS: dict[str, Callable[[Events, SplitOptions], np.ndarray]] = {

@@ -30,9 +30,7 @@ def summary(schema: Schema, folder: Path, seconds: float) -> str:
         lines.append(f"  {split}: {entry.rows:,} {noun}{users}{clicks}")
     total = sum(entry.rows for entry in schema.view("rows").splits.values())
     lines.append(f"  together: {total:,} {noun}")
-    for name, count in schema.facts.get("preparation", {}).items():
-        if count:
-            lines.append(f"  {name.replace('_', ' ')}: {count:,}")
+    lines += _left_out(schema)
     lines += [f"  note: {note}" for note in schema.facts.get("notes", [])]
     model = "wide_deep" if labelled else "ncf"
     if schema.facts.get("held_out_users"):
@@ -41,6 +39,17 @@ def summary(schema: Schema, folder: Path, seconds: float) -> str:
         f"Next: python -m trainers.run --model={model} --data_dir={folder} --model_dir=RUN"
     )
     return "\n".join(lines)
+
+
+def _left_out(schema: Schema) -> list[str]:
+    """Returns a line for each reason for which rows are not there."""
+    policy = schema.provenance.get("options", {}).get("duplicates")
+    by_rule = {"duplicates": f" dropped by {policy}"}
+    return [
+        f"  {name.replace('_', ' ')}: {count:,}{by_rule.get(name, '')}"
+        for name, count in schema.facts.get("preparation", {}).items()
+        if count
+    ]
 
 
 def _vocabularies(schema: Schema) -> str:

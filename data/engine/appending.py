@@ -44,19 +44,20 @@ class Previous:
     def __init__(self, folder: Path, spec: TableSpec) -> None:
         self._data = PreparedDataset(folder)
         self._spec = spec
+        if spec.goes_by_user:
+            raise InputError(
+                "Rows can be added only where they have a label and are split one by one",
+                received="interactions" if spec.holds_interactions else "split by leave_last_out",
+                where="--append",
+                action="Prepare old and new rows together, as new ones change which of a user's "
+                "are the last, and train on by --warm_start: docs/retrain.md#prepare",
+            )
         if spec.users or spec.items:
             raise InputError(
                 "Rows can be added where no table of users or items stands beside them",
                 received=", ".join(table.name for table in (spec.users, spec.items) if table),
                 where="--append",
                 action="Prepare all rows again: the tables may know earlier ids no more",
-            )
-        if spec.goes_by_user:
-            raise InputError(
-                "Rows can be added where each is split by itself, and has a label",
-                received="interactions" if spec.holds_interactions else "leave_last_out",
-                where="split",
-                action="Prepare all rows again: new ones change which of a user's are the last",
             )
         if self._data.schema.provenance.get("features_sha256") != features_sha256(spec):
             raise InputError(

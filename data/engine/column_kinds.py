@@ -86,7 +86,7 @@ def _with_missing(kind: Kind, source: SourceSpec) -> Kind:
             return None
         return kind.parse(text)
 
-    words = kind.expected if kind.required else f"{kind.expected}, nor missing"
+    words = kind.expected if kind.required else f"{kind.expected} or missing"
     return Kind(words, pl.String(), convert, parse, kind.required)
 
 

@@ -12,7 +12,6 @@ Memory holds a few parts, and one vocabulary's raw ids, whatever the table's siz
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,6 @@ from data.engine.attribute_tables import AttributeTable, find_attribute_tables
 from data.engine.encoding import EncodedShard, Encoder
 from data.engine.engines import Engine
 from data.engine.fitting import NumberFit
-from data.engine.parsing import ParsedPart
 from data.engine.publishing import publish_view
 from data.engine.regrouping import regroup
 from data.engine.row_checks import check_rows
@@ -39,12 +37,13 @@ from data.engine.stages import Job, TableOptions, fit, parse, write_shards
 from data.engine.user_histories import HistoryWriter, train_item_counts
 from data.engine.work_folder import work_folder, work_key
 from data.errors import InputError
-from data.feature import Feature
+from data.feature import Feature, Kind
 from data.histories import HISTORIES_BLOCK, ROWS_BLOCK
 from data.output import check_output
 from data.row_stream import stream_rows
 from data.schema import SCHEMA_FILE, TOOL, Candidates, Column, Schema, View
 from data.spec.table_spec import TableSpec
+from data.times import MICROSECONDS, TIME_UNIT
 from data.vocabulary import Vocabulary
 
 ROWS, HISTORIES = "rows", "histories"
@@ -120,9 +119,12 @@ def _write_shards(job: Job, previous: Previous | None) -> _Written:
     spec, seed = job.spec, job.options.seed
     parts = parse(job)
     splits = RowSplits(spec.split, [part.path for part in parts])
+    counts = {"skipped_lines": sum(part.skipped for part in parts)}
     if spec.goes_by_user:
         job.report("regrouping by user")
+        rows = splits.counts().sum()
         splits = RowSplits(None, regroup(spec, splits, job.work, job.engine))
+        counts["duplicates"] = int(rows - splits.counts().sum())
     if not previous:  # new rows need not be a dataset of their own
         check_rows(spec, splits)
     vocabularies, fits = fit(job, splits)
@@ -130,25 +132,22 @@ def _write_shards(job: Job, previous: Previous | None) -> _Written:
     if previous:
         vocabularies, numbers = previous.vocabularies(vocabularies), previous.numbers()
     encoder = Encoder(spec, vocabularies, numbers, seed)
-    rows = write_shards(job, ROWS, encoder.encode, splits)
-    views = {ROWS: (encoder.columns, ROWS_BLOCK, rows)}
+    shards = write_shards(job, ROWS, encoder.encode, splits)
+    views = {ROWS: (encoder.columns, ROWS_BLOCK, shards)}
     if spec.holds_interactions:
-        counts = train_item_counts(splits, vocabularies["item"])
+        taken = train_item_counts(splits, vocabularies["item"])
         names = [column.name for column in encoder.columns]
-        writer = HistoryWriter(vocabularies, names, spec.interactions, counts, seed)
+        writer = HistoryWriter(vocabularies, names, spec.interactions, taken, seed)
         shards = write_shards(job, HISTORIES, writer.write, splits)
         views[HISTORIES] = (writer.columns, HISTORIES_BLOCK, shards)
-    return _Written(vocabularies, encoder.features, views, _facts(parts, fits))
+    facts: dict[str, Any] = {"preparation": counts, "missing_share": _missing_shares(fits)}
+    if any(feature.type != "int64" for feature in spec.of_kind(Kind.TIME)):
+        facts[TIME_UNIT] = MICROSECONDS  # of ISO 8601
+    return _Written(vocabularies, encoder.features, views, facts)
 
 
-def _facts(parts: list[ParsedPart], fits: dict[str, NumberFit]) -> dict[str, Any]:
-    skipped: Counter[str] = Counter()
-    for part in parts:
-        skipped[part.file] += part.skipped
-    return {
-        "preparation": {"skipped_lines": sum(skipped.values())},
-        "missing_share": {n: f.missing / f.rows for n, f in fits.items() if f.missing},
-    }
+def _missing_shares(fits: dict[str, NumberFit]) -> dict[str, float]:
+    return {name: fit.missing / fit.rows for name, fit in fits.items() if fit.missing}
 
 
 def _publish(
@@ -178,7 +177,7 @@ def _publish(
         views=views,
         provenance={
             "source": job.source,
-            "options": {**vars(job.options), "split": dataclasses.asdict(job.spec.split)},
+            "options": vars(job.options) | _plain_options(job.spec),
             "features_sha256": features_sha256(job.spec),
             "tool": TOOL,
             **about,
@@ -192,6 +191,11 @@ def _publish(
         schema = dataclasses.replace(schema, candidates=cards)
         write_json(folder / SCHEMA_FILE, schema.to_json())
     return schema
+
+
+def _plain_options(spec: TableSpec) -> dict[str, Any]:
+    interactions = dataclasses.asdict(spec.interactions) if spec.holds_interactions else {}
+    return {"split": dataclasses.asdict(spec.split), **interactions}
 
 
 def _candidates(

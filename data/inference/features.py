@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,12 @@ import polars as pl
 
 from data.errors import InputError
 from data.feature import Kind
-from data.inference.keys import epoch_unit, find_keys, why_unfit
+from data.inference.keys import epoch_unit, find_keys, lacking_times, why_unfit
 from data.inference.label import label_options
 from data.inference.multi_hot import free_separator, listed_values, value_separator
-from data.inference.names import (
-    names_code,
-    names_rows,
-)
+from data.inference.names import ITEMS, USERS, names_code, names_key, names_rows
 from data.inference.profile import Profile
+from data.sources.iso_times import iso_microseconds
 
 _FEW_ROWS = 20  # too few to tell whether every value is different
 _NEARLY_ALL = 0.9
@@ -45,39 +43,63 @@ class Choice:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def choose_features(profiles: Mapping[str, Profile], label: Profile) -> list[Choice]:
-    """Returns what the columns seem to be: the label first, then in the order of the file."""
+def choose_features(
+    profiles: Mapping[str, Profile], label: Profile, given: Mapping[Kind, str]
+) -> list[Choice]:
+    """Returns what the columns seem to be: the label first, then in the order of the file.
+
+    Args:
+        profiles: The columns.
+        label: The one that is the label.
+        given: The user, the item and the time, as far as people named them.
+    """
     options, why = label_options(label)
-    lacking = label.rows - label.present
-    if lacking:
-        why += f"; {lacking:,} rows lack it and are refused: correct them, or --max_bad_lines"
-    kinds = find_keys(profiles, label)
+    kinds = find_keys(profiles, label, given)
     others = [p for name, p in profiles.items() if name != label.name]
     return [
-        Choice(label.name, Kind.LABEL, why, options),
+        Choice(label.name, Kind.LABEL, why + _refused(label.rows - label.present), options),
         *(_choose(profile, kinds.get(profile.name)) for profile in others),
     ]
 
 
-def choose_interactions(profiles: Mapping[str, Profile]) -> list[Choice]:
+def choose_interactions(profiles: Mapping[str, Profile], given: Mapping[Kind, str]) -> list[Choice]:
     """Returns which columns seem to be the user, the item and the time of interactions.
 
+    Args:
+        profiles: The columns.
+        given: Those of them that people named.
+
     Raises:
-        InputError: No column is called as a user or an item is.
+        InputError: No column is called as a user or an item is, or a given one cannot be it.
     """
-    kinds = find_keys(profiles, None)
-    for kind in (Kind.USER, Kind.ITEM):
-        if kind not in kinds.values():
-            raise InputError(
-                f"Interactions must have a column that is called as {kind.value}s are",
-                received=", ".join(map(repr, profiles)),
-                action="Write the spec by hand: docs/feature-spec.md#interactions",
-            )
+    kinds = find_keys(profiles, None, given)
+    lacking = [kind.value for kind in (Kind.USER, Kind.ITEM) if kind not in kinds.values()]
+    if lacking:
+        raise InputError(
+            "Interactions must have a column of users and one of items",
+            received=f"none that is called as {' or '.join(f'{kind}s' for kind in lacking)} are: "
+            + ", ".join(map(repr, profiles)),
+            action=f"Pass {' and '.join(f'--{kind}_column=COLUMN' for kind in lacking)}, and "
+            "--time_column=COLUMN if there are times",
+        )
     other = "neither user, item nor time; what is known of them stands in tables of their own"
     return [
-        _choose(profile, kinds[name]) if name in kinds else Choice(name, None, other)
+        _of_interactions(profile, kinds[name]) if name in kinds else Choice(name, None, other)
         for name, profile in profiles.items()
     ]
+
+
+def _of_interactions(profile: Profile, kind: Kind) -> Choice:
+    found = _choose(profile, kind)
+    if kind is Kind.TIME:
+        return found
+    return replace(found, why=found.why + _refused(profile.rows - profile.present))
+
+
+def _refused(rows: int) -> str:
+    if not rows:
+        return ""
+    return f"; {rows:,} rows lack it and are refused: correct them, or --max_bad_lines"
 
 
 def _choose(profile: Profile, kind: Kind | None) -> Choice:
@@ -87,9 +109,7 @@ def _choose(profile: Profile, kind: Kind | None) -> Choice:
     if profile.distinct == 1 and profile.present == profile.rows:
         return Choice(profile.name, None, f"constant: {profile.counts['text'][0][:40]!r}")
     if kind is Kind.TIME:
-        unit = epoch_unit(profile)
-        options = {"type": "int64"} if unit else {}
-        return Choice(profile.name, kind, f"{unit or 'ISO 8601'}: {_span(profile)}", options)
+        return _time(profile)
     if kind is not None:
         return _key(profile, kind, seen)
     if profile.is_time or epoch_unit(profile):
@@ -116,14 +136,24 @@ def _seen(profile: Profile) -> str:
 
 
 def _span(profile: Profile) -> str:
-    values = profile.counts["text"]
     if profile.is_integer:
         return f"{int(profile.numbers.min())} to {int(profile.numbers.max())}"
-    return f"{values[0]} to {values[-1]}"
+    texts = profile.counts["text"]
+    times = texts.filter(iso_microseconds(texts).is_not_null())
+    return f"{times[0]} to {times[-1]}"
+
+
+def _time(profile: Profile) -> Choice:
+    if profile.is_integer:
+        why = f"{epoch_unit(profile) or 'integers'}: {_span(profile)}"
+        return Choice(profile.name, Kind.TIME, why, {"type": "int64"})
+    why = f"ISO 8601: {_span(profile)}{_refused(lacking_times(profile))}"
+    return Choice(profile.name, Kind.TIME, why)
 
 
 def _key(profile: Profile, kind: Kind, seen: str) -> Choice:
-    why = f"by its name; {seen}"
+    is_named = names_key(profile.name, USERS if kind is Kind.USER else ITEMS) is not None
+    why = f"{'by its name' if is_named else 'as given'}; {seen}"
     if _nearly_all_differ(profile):
         why += "; each is there about once, so a model learns little of it"
     is_integer = profile.is_integer and "-1" not in set(profile.counts["text"])

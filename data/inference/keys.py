@@ -1,30 +1,70 @@
-"""Which columns name the user, the item and the time of a row."""
+"""Which columns are the user, the item and the time of a row: as given, else by their names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from data.engine.column_kinds import MAX_RAW_ID_BYTES
+from data.errors import InputError, nearest
 from data.feature import Kind
 from data.inference.names import ITEMS, USERS, has_no_name, names_key, names_time
 from data.inference.profile import Profile
+from data.sources.iso_times import iso_microseconds
 
 _EPOCHS = ((1e8, 4e9, "seconds"), (1e11, 4e12, "milliseconds"), (1e14, 4e15, "microseconds"))
 
 
-def find_keys(profiles: Mapping[str, Profile], label: Profile | None) -> dict[str, Kind]:
+def find_keys(
+    profiles: Mapping[str, Profile], label: Profile | None, given: Mapping[Kind, str]
+) -> dict[str, Kind]:
     """Returns the columns that seem to be the user, the item and the time, as far as there are any.
 
     Args:
         profiles: The columns.
         label: The one that is the label, if there is one.
+        given: Those that people named.
+
+    Raises:
+        InputError: No such column, or one that is named twice or cannot be what it is said to be.
     """
+    for kind, name in given.items():
+        _check_given(kind, name, profiles, [*given.values(), *([label.name] if label else [])])
+    free = {name: profile for name, profile in profiles.items() if name not in given.values()}
     found = {
-        Kind.USER: _best_key(profiles, USERS, label),
-        Kind.ITEM: _best_key(profiles, ITEMS, label),
-        Kind.TIME: _best_time(profiles, label),
+        Kind.USER: _best_key(free, USERS, label),
+        Kind.ITEM: _best_key(free, ITEMS, label),
+        Kind.TIME: _best_time(free, label),
+        **given,
     }
     return {column: kind for kind, column in found.items() if column}
+
+
+def _check_given(
+    kind: Kind, name: str, profiles: Mapping[str, Profile], taken: Sequence[str]
+) -> None:
+    if name not in profiles:
+        raise InputError(
+            f"--{kind.value}_column must name a column of the file",
+            received=repr(name),
+            action=nearest(name, profiles),
+        )
+    profile = profiles[name]
+    unfit = "another flag's, too" if taken.count(name) > 1 else why_unfit(profile)
+    if profile.is_list or profile.distinct < 2:
+        unfit = "lists" if profile.is_list else "no two values that differ"
+    if kind is Kind.TIME and not profile.is_integer and 2 * lacking_times(profile) > profile.rows:
+        unfit = "mostly neither integers nor ISO 8601 dates and times"
+    if unfit:
+        raise InputError(
+            f"The column of --{kind.value}_column must be able to be the {kind.value}",
+            received=f"{name!r}: {unfit}",
+            action="Name another column",
+        )
+
+
+def lacking_times(profile: Profile) -> int:
+    """Returns how many rows hold no ISO 8601 date or time, a missing one among them."""
+    return iso_microseconds(profile.values).null_count()
 
 
 def _best_key(

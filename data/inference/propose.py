@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -28,7 +29,13 @@ _WHYS = {
 }
 
 
-def propose_spec(source: str, label: str | None, rows: int, interactions: bool = False) -> str:
+def propose_spec(
+    source: str,
+    label: str | None,
+    rows: int,
+    interactions: bool = False,
+    keys: Mapping[Kind, str] | None = None,
+) -> str:
     """Returns a feature spec as YAML with comments.
 
     Args:
@@ -36,6 +43,7 @@ def propose_spec(source: str, label: str | None, rows: int, interactions: bool =
         label: Column of the label; None to guess.
         rows: Rows to read.
         interactions: Whether the rows are interactions, which have no label.
+        keys: Columns of the user, the item and the time; guessed where they are left out.
 
     Raises:
         InputError: No file, one that cannot be read, or no label, or no user and item, to be
@@ -48,7 +56,10 @@ def propose_spec(source: str, label: str | None, rows: int, interactions: bool =
     found = None if interactions else find_label(profiles, label, has_names)
     named = splits_column(profiles, found)
     features = {name: profile for name, profile in profiles.items() if name != named}
-    choices = choose_features(features, found) if found else choose_interactions(features)
+    keys = keys or {}
+    choices = (
+        choose_features(features, found, keys) if found else choose_interactions(features, keys)
+    )
     complete = sample.complete and len(files) == 1
     split, why_split = choose_split(profiles, choices, found, complete)
     shown = ", ".join(map(repr, missing))

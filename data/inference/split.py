@@ -10,6 +10,7 @@ import numpy as np
 from data.events import SPLITS
 from data.feature import Kind
 from data.inference.features import Choice
+from data.inference.keys import lacking_times
 from data.inference.names import names_splits
 from data.inference.profile import Profile
 from data.sources.iso_times import iso_microseconds
@@ -48,6 +49,8 @@ def choose_split(
         return _HASH, "no time to split by, so by a hash of the row: equal rows stay together"
     if label is None:
         return {"method": "leave_last_out"}, "the last item of each user is what is to be predicted"
+    if not time.is_integer and lacking_times(time):
+        return _HASH, "by a hash of the row; better by time, once every row has one"
     texts = time.values
     times = (time.numbers if time.is_integer else iso_microseconds(texts).to_numpy()).astype("i8")
     order = np.argsort(times, kind="stable")

@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from data.feature import Kind
 from data.inspection import panels
 from data.inspection.scan import HISTORIES, ROWS, Inspection, ViewCounts
+from data.times import time_unit
 
 Panel = Callable[[Axes], None]
 
@@ -65,7 +66,8 @@ def _panels(found: Inspection) -> Iterator[Panel]:
     if rows.numbers_of(Kind.LABEL):
         yield partial(panels.labels, view=rows)
     if rows.times:
-        yield partial(panels.labels_by_time, times=rows.times)
+        unit = time_unit(found.schema.facts)
+        yield partial(panels.labels_by_time, times=rows.times, known_unit=unit)
     histories = found.views.get(HISTORIES, ViewCounts()).lengths
     if "item" in histories:
         yield partial(panels.lengths, by_split=histories["item"], title="Items of a user")

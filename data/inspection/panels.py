@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from data.feature import Kind
-from data.inspection.dates import as_date
 from data.inspection.histograms import Histogram, LabelsByTime
 from data.inspection.scan import IdCounts, NumberCounts, ViewCounts
 from data.schema import FIRST_ID
+from data.times import date_text, likely_unit
 
 # Okabe and Ito's colours, which people with colour blindness tell apart.
 COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#D55E00"}
@@ -102,8 +102,8 @@ def labels(axes: Axes, view: ViewCounts) -> None:
     _title(axes, f"Mean of {name} by split")
 
 
-def labels_by_time(axes: Axes, times: dict[str, LabelsByTime]) -> None:
-    """Draws the mean of the label in spans of time, by split."""
+def labels_by_time(axes: Axes, times: dict[str, LabelsByTime], known_unit: str) -> None:
+    """Draws the mean of the label in spans of time, by split; the unit may not be known."""
     for index, (split, spans) in enumerate(times.items()):
         enough = spans.rows >= min(_FEWEST_ROWS, spans.rows.max())
         means = (spans.labels / spans.rows)[enough]
@@ -111,12 +111,13 @@ def labels_by_time(axes: Axes, times: dict[str, LabelsByTime]) -> None:
         size = 3 if len(means) > 1 else 6  # of one span a line would not show
         colour = _colour(split, index)
         axes.plot(middles, means, color=colour, label=split, marker="o", markersize=size, lw=1.3)
-    date, unit = as_date(float(max(spans.starts[-1] for spans in times.values())))
-    if date:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: as_date(value)[0]))
+    unit = known_unit or likely_unit(float(max(spans.starts[-1] for spans in times.values())))
+    if unit:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: date_text(value, unit)))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.tick_params(axis="x", labelrotation=20)
-    stored = f"time, if stored in {unit}" if date else "time, as stored"
+    guess = f"time, if stored in {unit}" if unit else "time, as stored"
+    stored = "time, UTC" if known_unit else guess
     _title(axes, "Mean of the label over time", stored)
     _legend(axes)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.feature import Kind
-from data.inspection.dates import time_text
 from data.inspection.measures import gini, head_share
 from data.inspection.scan import (
     HISTORIES,
@@ -19,6 +18,7 @@ from data.inspection.scan import (
     was_appended,
 )
 from data.schema import FIRST_ID, Schema
+from data.times import time_text, time_unit
 
 _NOTES = {
     "<=": "missing numbers are stored as the feature's default; the dataset does not say how many "
@@ -40,7 +40,7 @@ def report_text(found: Inspection, where: object) -> str:
         where: The dataset's folder.
     """
     schema, rows = found.schema, found.views[ROWS]
-    parts = [f"{schema.name} in {where}: {sum(rows.rows.values()):,} rows", _splits(rows)]
+    parts = [f"{schema.name} in {where}: {sum(rows.rows.values()):,} rows", _splits(rows, schema)]
     for name, view in found.views.items():
         if name == HISTORIES:
             parts.append(_lists(view, schema))
@@ -86,11 +86,12 @@ def missing_share(number: NumberCounts, schema: Schema) -> tuple[str, float]:
     return "<=", number.defaults[split] / max(rows, 1)
 
 
-def _splits(view: ViewCounts) -> str:
+def _splits(view: ViewCounts, schema: Schema) -> str:
     labels, times = view.numbers_of(Kind.LABEL), view.numbers_of(Kind.TIME)
     head = ["split", "rows", "share", *(f"{name} mean" for name in labels)]
+    unit = time_unit(schema.facts)
     for name in times:
-        head += [f"first {name}", f"last {name}"]
+        head += [f"{end} {name}{', UTC' if unit else ''}" for end in ("first", "last")]
     total, lines = max(sum(view.rows.values()), 1), [head]
     for split, rows in view.rows.items():
         line = [split, f"{rows:,}", f"{rows / total:.1%}"]
@@ -98,7 +99,7 @@ def _splits(view: ViewCounts) -> str:
         for number in times.values():
             moments = number.moments[split] if rows else None
             ends = (moments.minimum, moments.maximum) if moments else ()
-            line += [time_text(end) for end in ends] or ["-", "-"]
+            line += [time_text(end, unit) for end in ends] or ["-", "-"]
         lines.append(line)
     return table(lines)
 

@@ -9,35 +9,18 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import polars as pl
 
 from data.errors import InputError
+from data.sources.bad_lines import counts_by_reason, find_bad_lines, shown_line
 from data.sources.layout import IGNORED, Layout
 from data.sources.line_widths import check_widths
 
 PART_BYTES = 1 << 25  # parsed at once
 _HEAD = 200  # bytes that tell UTF-16
-SHOWN_CHARACTERS = 200  # of a malformed line
 _SHOWN_BEFORE = 40  # characters before a byte that cannot be read
-
-
-@dataclass(frozen=True)
-class BadLine:
-    """A malformed line.
-
-    Attributes:
-        first: Its number, from 1.
-        last: The number of its last line, where quotes span several.
-        fault: What is wrong with it, and in which field.
-    """
-
-    first: int
-    last: int
-    fault: str
 
 
 def read_delimited(
@@ -67,15 +50,16 @@ def read_delimited(
     rows = len(lines) - len(blank) - layout.header
     if rows <= 0:
         raise InputError("The file must hold at least one line of data", where=name)
-    bad = _find_bad_lines(lines, layout)
+    bad = find_bad_lines(lines, layout)
     # An open quote runs over many lines: all of them are lost, so all of them count.
     skipped = {n for line in bad for n in range(line.first, line.last + 1)} - blank
     if len(skipped) > max_bad_lines * rows:
+        reasons = f": {counts_by_reason(bad, first_line)}" if len(bad) > 1 else ""
         raise InputError(
             layout.rule(),
-            received=_shown(bad[0], lines, layout),
+            received=shown_line(bad[0], lines, layout),
             where=f"{name}, line {bad[0].first + first_line - 1} "
-            f"({len(skipped):,} of {rows:,} lines are malformed)",
+            f"({len(skipped):,} of {rows:,} lines are malformed{reasons})",
             action="Correct the file, or skip a share of the lines: --max_bad_lines=0.01; "
             f"now {max_bad_lines:g}",
         )
@@ -178,70 +162,3 @@ def _parse_part(content: bytes, layout: Layout) -> pl.DataFrame:
         if kind.required and frame[name].null_count():
             raise ValueError(f"field '{name}': a value that is not {kind.expected}")
     return frame
-
-
-def records(
-    lines: Iterator[str], separator: str, quote: str | None
-) -> Iterator[tuple[int, int, list[str] | str]]:
-    """Yields first line, last line, and fields of each record, or what keeps it from being read."""
-    reader = csv.reader(
-        lines,
-        delimiter=separator,
-        quotechar=quote,
-        quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
-    )
-    last = 0
-    while True:
-        values: list[str] | str
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # such as a quote that stays open for very long
-            values = str(error)
-        first, last = last + 1, reader.line_num
-        yield first, last, values
-
-
-def _find_bad_lines(lines: list[str], layout: Layout) -> list[BadLine]:
-    bad: list[BadLine] = []
-    for first, last, values in records(iter(lines), layout.separator, layout.quote):
-        is_header = layout.header and first == 1
-        if is_header or not "".join(values).strip():
-            continue
-        text = "".join(lines[first - 1 : last])
-        fault = _quote_fault(text, layout) or _fault(values, layout)
-        if fault is not None:
-            bad.append(BadLine(first, last, fault))
-    return bad
-
-
-def _quote_fault(text: str, layout: Layout) -> str | None:
-    if layout.quote is None or layout.quote not in text:
-        return None
-    quote, separator = re.escape(layout.quote), re.escape(layout.separator)
-    inside = f"(?:[^{quote}]|{quote}{quote})*"
-    whole = rf"(?:^|(?<={separator})){quote}{inside}{quote}(?={separator}|\r?\n?\Z)"
-    if layout.quote in re.sub(whole, "", text):
-        return f"a {layout.quote} that is not closed, or inside a field without quotes"
-    return None
-
-
-def _fault(values: list[str] | str, layout: Layout) -> str | None:
-    if isinstance(values, str):
-        return values
-    if len(values) != len(layout.fields):
-        return f"{len(values)} of {len(layout.fields)} fields"
-    for value, (name, kind) in zip(values, layout.fields.items(), strict=True):
-        try:
-            kind.parse(value)
-        except ValueError:
-            return f"field '{name}': {value[:SHOWN_CHARACTERS]!r} is not {kind.expected}"
-    return None
-
-
-def _shown(bad: BadLine, lines: list[str], layout: Layout) -> str:
-    text = "".join(lines[bad.first - 1 : bad.last]).rstrip("\r\n")
-    if layout.shown_separator:
-        text = text.replace(layout.separator, layout.shown_separator)
-    return f"{text[:SHOWN_CHARACTERS]!r}; {bad.fault}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data.events import RESERVED_INTEGER, reserved_id
-from data.sources.delimited import records
+from data.sources.bad_lines import records
 from data.sources.layout import integers
 
 

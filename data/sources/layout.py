@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -128,6 +128,7 @@ class Layout:
         shown_separator: The separator as the file's makers wrote it, for messages.
         quote: Quoting character, or None.
         header: Whether the first line holds names.
+        own_names: What the file calls the fields, in its order, where that differs from our names.
     """
 
     fields: Mapping[str, Kind]
@@ -135,15 +136,22 @@ class Layout:
     shown_separator: str | None = None
     quote: str | None = None
     header: bool = False
+    own_names: Sequence[str] = ()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What people know the fields as, in the file's order."""
+        return self.own_names or tuple(self.fields)
 
     def rule(self) -> str:
         """Returns what a line must hold, in words."""
         shown = (self.shown_separator or self.separator).replace("\t", "<TAB>")
-        names, used = [], []
-        for kind, run in groupby(self.fields, lambda name: self.fields[name]):
-            fields = list(run)
+        names, used = [], list[str]()
+        named = zip(self.names, self.fields.values(), strict=True)
+        for expected, run in groupby(named, lambda field: field[1].expected):
+            fields = [name for name, _ in run]
             if len(fields) > _SHOWN_FIELDS:
                 fields = [f"{fields[0]}{shown}...{shown}{fields[-1]}"]
             names += fields
-            used += [f"{field} {kind.expected}" for field in fields if kind is not IGNORED]
+            used += [f"{field} {expected}" for field in fields if expected != IGNORED.expected]
         return f"Each line must read {shown.join(names)} with {', '.join(used)}"

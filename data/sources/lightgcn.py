@@ -15,7 +15,8 @@ import polars as pl
 from data.errors import InputError
 from data.interactions import Interactions
 from data.shares import check_validation_share, rounded_share
-from data.sources.delimited import SHOWN_CHARACTERS, decode_text
+from data.sources.bad_lines import SHOWN_CHARACTERS
+from data.sources.delimited import decode_text
 from data.sources.files import SourceFiles
 
 TRAIN, TEST = "train.txt", "test.txt"

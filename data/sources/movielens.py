@@ -14,7 +14,8 @@ import polars as pl
 
 from data.errors import InputError
 from data.interactions import Interactions
-from data.sources.delimited import SHOWN_CHARACTERS, decode_text, read_delimited
+from data.sources.bad_lines import SHOWN_CHARACTERS
+from data.sources.delimited import decode_text, read_delimited
 from data.sources.files import SourceFiles
 from data.sources.layout import (
     IGNORED,
@@ -26,6 +27,7 @@ from data.sources.layout import (
     Kind,
     Layout,
 )
+from data.times import SECONDS, TIME_UNIT
 
 AGE_GROUPS = (1, 18, 25, 35, 45, 50, 56)  # first year of each, as in MovieLens-1M
 GENRES_100K = [
@@ -130,6 +132,7 @@ def load(options: MovieLensOptions) -> Interactions:
         text_attributes=frozenset({"title"}),
         files=reader.files.sha256,
         skipped_lines=reader.skipped_by_file,
+        facts={TIME_UNIT: SECONDS},
     )
 
 

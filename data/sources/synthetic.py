@@ -39,6 +39,7 @@ from data.interactions import Interactions
 from data.sources.synthetic_events import Events, draw_counts, draw_events
 from data.sources.synthetic_oracle import SyntheticOracle
 from data.sources.synthetic_world import FIRST_TIME, SyntheticOptions, World, draw_world
+from data.times import SECONDS, TIME_UNIT
 
 __all__ = ["SyntheticOptions", "load"]
 
@@ -70,6 +71,7 @@ def load(options: SyntheticOptions) -> Interactions:
         items=_item_frame(world, item_ids),
         text_attributes=frozenset({"title"}),
         options=dataclasses.asdict(options),
+        facts={TIME_UNIT: SECONDS},
         oracle=SyntheticOracle(world, events, user_ids, item_ids),
     )
 

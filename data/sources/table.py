@@ -7,15 +7,18 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from data.errors import InputError, nearest
+from data.errors import InputError, nearest_column
 from data.events import check_reserved
 from data.interactions import Interactions
-from data.sources.delimited import decode_text, read_delimited, read_header, records
+from data.sources.bad_lines import records
+from data.sources.delimited import decode_text, read_delimited, read_header
 from data.sources.ids import LineFinder, check_ids
 from data.sources.layout import CANONICAL, DATETIME, ID, IGNORED, INTEGER, NUMBER, Kind, Layout
+from data.times import MICROSECONDS, TIME_UNIT
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 PARQUET = ".parquet"
@@ -27,12 +30,14 @@ class TableOptions:
     """Options of the source.
 
     Attributes:
-        source: A .csv, .tsv, .txt (tab) or .parquet file; text files have a header.
+        source: A .csv, .tsv, .txt or .parquet file; text files have a header.
         user_column: Column of user ids, integers or text; see `data.sources.ids`.
         item_column: Column of item ids, likewise.
         rating_column: Column of ratings; empty where there is none.
         time_column: Column of times, integers or ISO 8601; empty where there is none.
         max_bad_lines: Largest share of malformed lines to skip (text files).
+        separator: One character between fields (text files); empty for that of the file's ending,
+            a comma for .csv and a tab for the others.
     """
 
     source: Path
@@ -41,6 +46,7 @@ class TableOptions:
     rating_column: str = ""
     time_column: str = ""
     max_bad_lines: float = 0.0
+    separator: str = ""
 
     def columns(self) -> dict[str, str]:
         """Returns the source's column by our name, for those that are mapped."""
@@ -75,19 +81,33 @@ def load(options: TableOptions) -> Interactions:
         raise InputError(
             "The file must hold at least one line", received="an empty file", where=path
         )
-    skipped, notes = 0, list[str]()
+    skipped = 0
     if kind == PARQUET:
-        events = _read_parquet(content, options)
+        events, facts = _read_parquet(content, options)
     else:
-        events, skipped, notes = _read_text(content, SEPARATORS[kind], options)
+        events, skipped, facts = _read_text(content, _separator(options), options)
     return Interactions(
         name=path.stem,
         events=events,
         files={path.name: hashlib.sha256(content).hexdigest()},
         skipped_lines={path.name: skipped} if skipped else {},
         options={"columns": options.columns()},
-        facts={"notes": notes} if notes else {},
+        facts=facts,
     )
+
+
+def _separator(options: TableOptions) -> str:
+    given = options.separator
+    if not given:
+        return SEPARATORS[options.source.suffix.lower()]
+    if len(given) > 1 or not given.isascii() or given.isalnum() or given in '"\r\n':
+        raise InputError(
+            "--separator must be one character of ASCII, and no letter, digit, quote or line break",
+            received=repr(given),
+            action="For example --separator=';'; a feature spec takes several characters: "
+            "docs/feature-spec.md#source",
+        )
+    return given
 
 
 def _check_columns(known: list[str], options: TableOptions) -> None:
@@ -107,7 +127,9 @@ def _check_columns(known: list[str], options: TableOptions) -> None:
                 f"The column of --{ours}_column must be in the file once",
                 received=f"{theirs!r}, {f'{times} times' if times else 'not at all'}",
                 where=options.source,
-                action="Rename one of them" if times else nearest(theirs, set(known)),
+                action="Rename one of them"
+                if times
+                else nearest_column(theirs, set(known), "Pass --separator={}"),
             )
         if list(columns.values()).count(theirs) > 1:
             raise InputError(
@@ -119,8 +141,8 @@ def _check_columns(known: list[str], options: TableOptions) -> None:
 
 def _read_text(
     content: bytes, separator: str, options: TableOptions
-) -> tuple[pl.DataFrame, int, list[str]]:
-    """Returns the events, the number of lines skipped, and notes for people."""
+) -> tuple[pl.DataFrame, int, dict[str, Any]]:
+    """Returns the events, the number of lines skipped, and facts of the dataset."""
     name = options.source.name
     header = read_header(content, separator, name)
     _check_columns(header, options)
@@ -136,11 +158,14 @@ def _read_text(
             # Two columns may have one name, or an ignored one the name of ours.
             taken = column in fields or column in ours.values()
             fields[f"{column} #{position}" if taken else column] = IGNORED
-    layout = Layout(fields, separator, quote='"', header=True)
+    layout = Layout(fields, separator, quote='"', header=True, own_names=header)
     frame, skipped = read_delimited(content, name, layout, options.max_bad_lines)
     lines = LineFinder(content, name, separator, list(fields))
     notes = [note for key in ("user", "item") for note in check_ids(frame[key], lines)]
-    return frame.select(list(options.columns())), skipped, notes
+    facts: dict[str, Any] = {"notes": notes} if notes else {}
+    if fields.get("time") is DATETIME:
+        facts[TIME_UNIT] = MICROSECONDS
+    return frame.select(list(options.columns())), skipped, facts
 
 
 def _sample(content: bytes, separator: str, name: str, header: list[str]) -> dict[str, list[str]]:
@@ -157,7 +182,8 @@ def _time_kind(values: list[str]) -> Kind:
     return INTEGER if values and whole > len(values) / 2 else DATETIME
 
 
-def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
+def _read_parquet(content: bytes, options: TableOptions) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Returns the events, and facts of the dataset."""
     try:
         frame = pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
@@ -168,10 +194,12 @@ def _read_parquet(content: bytes, options: TableOptions) -> pl.DataFrame:
     frame = frame.select(pl.col(theirs).alias(ours) for ours, theirs in options.columns().items())
     if frame.is_empty():
         raise InputError("The table must hold at least one row", where=options.source)
-    return frame.select(
+    has_dates = "time" in frame.columns and frame["time"].dtype in (pl.Date, pl.Datetime)
+    checked = frame.select(
         _checked(frame[column], column, options.columns()[column], options.source)
         for column in frame.columns
     )
+    return checked, {TIME_UNIT: MICROSECONDS} if has_dates else {}
 
 
 def _checked(values: pl.Series, ours: str, theirs: str, source: Path) -> pl.Series:

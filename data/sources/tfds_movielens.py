@@ -9,6 +9,7 @@ import polars as pl
 
 from data.errors import InputError
 from data.interactions import Interactions
+from data.times import SECONDS, TIME_UNIT
 
 BUILDERS = {
     "movielens_100k": "movielens/100k-ratings",
@@ -46,7 +47,12 @@ def load(dataset: str) -> Interactions:
         }
     )
     version = str(builder.info.version)
-    return Interactions(dataset, events, options={"tfds": f"{BUILDERS[dataset]}:{version}"})
+    return Interactions(
+        dataset,
+        events,
+        options={"tfds": f"{BUILDERS[dataset]}:{version}"},
+        facts={TIME_UNIT: SECONDS},
+    )
 
 
 def _download(builder: Any, dataset: str) -> None:

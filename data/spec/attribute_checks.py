@@ -6,6 +6,7 @@ from data.attributes import RESERVED_NAMES
 from data.errors import InputError
 from data.feature import Kind
 from data.spec.reading_checks import check_source
+from data.spec.shown import KEYS, setting_text
 from data.spec.table_spec import FeatureSpec, TableSpec
 
 ATTRIBUTE_KINDS = (Kind.CATEGORICAL, Kind.NUMERIC, Kind.MULTI_HOT, Kind.TEXT)
@@ -75,8 +76,10 @@ def _check_options(feature: FeatureSpec, where: str) -> None:
         heeded = option in _ALWAYS or feature.kind in _HEEDED.get(option, ())
         if not heeded and value != fresh[option]:
             raise InputError(
-                f"An attribute of kind {feature.kind.value} must not have `{option}`",
-                received=repr(value),
+                f"An attribute of kind {feature.kind.value} must not have "
+                f"`{KEYS.get(option, option)}`",
+                received=setting_text(value),
                 where=where,
-                action="It may have column; type, if categorical; separator, if multi_hot",
+                action="Drop it: an attribute has column; type, if categorical; separator, if "
+                "multi_hot",
             )

@@ -9,6 +9,7 @@ from data.errors import InputError, nearest
 from data.feature import Kind
 from data.spec.attribute_checks import check_attributes, check_interactions
 from data.spec.reading_checks import check_source, check_split
+from data.spec.shown import KEYS, setting_text
 from data.spec.table_spec import ID_KINDS, MAX_IDS, FeatureSpec, TableSpec
 
 _MASK = "mask"  # of the rows of a batch
@@ -98,8 +99,9 @@ def _check_feature(feature: FeatureSpec, where: str) -> None:
     for option, kinds in _HEEDED.items():
         if getattr(feature, option) != getattr(fresh, option) and feature.kind not in kinds:
             raise InputError(
-                f"A feature of kind {feature.kind.value} must not have `{option}`",
-                received=repr(getattr(feature, option)),
+                f"A feature of kind {feature.kind.value} must not have "
+                f"`{KEYS.get(option, option)}`",
+                received=setting_text(getattr(feature, option)),
                 where=where,
                 action=f"It goes with {', '.join(kind.value for kind in kinds)}",
             )
@@ -174,4 +176,5 @@ def _check_vocabularies(spec: TableSpec, where: object) -> None:
 
 def _require(holds: bool, rule: str, received: Any, where: str) -> None:
     if not holds:
-        raise InputError(rule, received=received, where=where)
+        shown = received if isinstance(received, str) else setting_text(received)
+        raise InputError(rule, received=shown, where=where)

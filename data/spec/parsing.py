@@ -15,6 +15,7 @@ from data.errors import InputError
 from data.feature import Kind
 from data.schema import Cross
 from data.spec.checks import check_spec
+from data.spec.shown import KEYS
 from data.spec.table_spec import FeatureSpec, InteractionsSpec, SourceSpec, SplitSpec, TableSpec
 from data.spec.transforms import parse_transforms
 from data.spec.yaml_text import block, check_keys, read_yaml
@@ -22,8 +23,7 @@ from data.spec.yaml_text import block, check_keys, read_yaml
 _PARTS = ("name", "source", "features", "crosses", "split", "interactions", "users", "items")
 _ATTRIBUTE_PARTS = ("key", "source", "features")
 _KINDS = [kind.value for kind in Kind]
-# Other names of keys, for those that would be no Python identifiers.
-_FEATURE_KEYS = {"hash": "hash_buckets", "bucketise": "buckets"}
+_FEATURE_KEYS = {theirs: ours for ours, theirs in KEYS.items()}
 _CROSS_KEYS = {"hash": "buckets"}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from data.errors import InputError, nearest
+from data.errors import InputError, nearest_column
 from data.feature import Kind, Transform
 from data.filters import DuplicatePolicy
 from data.schema import Cross
@@ -14,6 +14,7 @@ from data.schema import Cross
 Format = Literal["auto", "csv", "tsv", "parquet", "tfrecord", "tfds"]
 SplitMethod = Literal["files", "time", "hash", "column", "position", "leave_last_out"]
 MAX_IDS = 2**31 - 3  # raw ids or buckets of a feature: ids are int32, and two are taken
+_SEPARATED = "Write `separator: {}` into its `source`"
 ID_KINDS = (Kind.USER, Kind.ITEM, Kind.CATEGORICAL, Kind.MULTI_HOT)
 
 
@@ -224,5 +225,7 @@ class TableSpec:
                     "A column of the spec must be in the source once",
                     received=f"{column!r}, {f'{times} times' if times else 'not at all'}",
                     where=where,
-                    action="Rename one of them" if times else nearest(column, set(known)),
+                    action="Rename one of them"
+                    if times
+                    else nearest_column(column, set(known), _SEPARATED),
                 )

@@ -45,6 +45,28 @@ def test_unknown_column_names_the_nearest(name: str, tmp_path: Path) -> None:
         table.load(table.TableOptions(path, user_column="customer"))
 
 
+@pytest.mark.parametrize(
+    ("name", "mark", "shown"),
+    [("t.csv", ";", '";"'), ("t.csv", "\t", r'"\t"'), ("t.csv", "|", '"|"'), ("t.tsv", ",", '","')],
+)
+def test_another_separator_is_asked_for_and_can_be_given(
+    name: str, mark: str, shown: str, tmp_path: Path
+) -> None:
+    text = "kunde,artikel\nk1,a1\nk2,a2\n".replace(",", mark)
+    columns = {"user_column": "kunde", "item_column": "artikel"}
+    advice = f"Is the file separated by {shown}? Pass --separator={shown}."
+    with pytest.raises(InputError, match=says("'kunde', not at all", "Known: 'kunde", advice)):
+        load_table(tmp_path / name, text, **columns)
+    source = load_table(tmp_path / name, text, **columns, separator=mark)
+    assert source.events.rows() == [("k1", "a1"), ("k2", "a2")]
+
+
+@pytest.mark.parametrize("separator", ["::", '"', "x", "§"])
+def test_what_cannot_separate_is_refused(separator: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=says("--separator must be one", separator, "spec")):
+        load_table(tmp_path / "t.csv", "user,item\n1,2\n", separator=separator)
+
+
 def test_column_that_is_there_twice_or_used_twice(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=says("in the file once", "'item', 2 times", "Rename")):
         load_table(tmp_path / "t.csv", "user,item,item\n1,2,3\n")

@@ -59,7 +59,7 @@ from tests.data.reading import prepared
             2,
             b"10,1,,30",
             "user,item,rating,time with user an integer",
-            "field 'rating': '' is not a finite number",
+            "'10,1,,30'; rating is empty",
         ),
         (
             "movielens_25m",
@@ -128,9 +128,9 @@ def test_malformed_lines_are_skipped_up_to_the_stated_share(tmp_path: Path) -> N
     source = load_table(path, text, time_column="at", max_bad_lines=0.1)
     assert source.events["user"].to_list() == [n for n in range(20) if n not in (3, 7)]
     assert source.skipped_lines == {"sales.csv": 2}
-    rule = "Each line must read user,item,time with user an id that is not empty, item an id"
-    shown = "'3,,3'; field 'item': '' is not an id that is not empty"
-    where = "sales.csv, line 5 (2 of 20 lines are malformed)"
+    rule = "Each line must read user,item,at with user an id that is not empty, item an id"
+    shown = "'3,,3'; item is empty"
+    where = "sales.csv, line 5 (2 of 20 lines are malformed: item is empty in line 5; 2 of 3"
     action = "skip a share of the lines: --max_bad_lines=0.01; now 0.09"
     with pytest.raises(InputError, match=says(rule, shown, where, action)):
         load_table(path, text, time_column="at", max_bad_lines=0.09)
@@ -155,11 +155,29 @@ def test_quote_left_open_counts_every_line_it_swallows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("time", ["yesterday", "2024-02-30", "2024-01-01T25:00", "2024-01-01 1:00"])
 def test_date_that_is_none_is_malformed(time: str, tmp_path: Path) -> None:
     text = f"user,item,at\n1,1,2024-01-01\n1,2,{time}\n1,3,2024-01-03\n"
-    expected = says("time an ISO 8601 date", f"field 'time': '{time}' is not an ISO", "line 3 (")
+    expected = says("at an ISO 8601 date", f"field 'at': '{time}' is not an ISO", "line 3 (")
     with pytest.raises(InputError, match=expected):
         load_table(tmp_path / "t.csv", text, time_column="at")
     source = load_table(tmp_path / "t.csv", text, time_column="at", max_bad_lines=0.5)
     assert source.events["item"].to_list() == [1, 3]
+
+
+def test_malformed_lines_are_counted_by_reason_under_the_columns_own_names(tmp_path: Path) -> None:
+    lines = [f"k{n},a{n % 5},{n},2024-01-01,01" for n in range(40)]
+    for n in (3, 5, 8, 13, 21, 34):
+        lines[n] = f"k{n},,{n},2024-01-01,01"
+    lines[7] = lines[9] = "k7,a2,7,yesterday,01"
+    lines[30] = "k30,a0"
+    text = "\n".join(["kunde,artikel,menge,am,filiale", *lines])
+    names = {"user_column": "kunde", "item_column": "artikel", "time_column": "am"}
+    found = says(
+        "Each line must read kunde,artikel,menge,am,filiale with kunde an id",
+        "Received: 'k3,,3,2024-01-01,01'; artikel is empty. At: t.csv, line 5 (9 of 40 lines",
+        ": artikel is empty in 6: lines 5, 7, 10, 15, 23, ...; "
+        "am is not an ISO 8601 date or time in 2: lines 9, 11; 2 of 5 fields in line 32).",
+    )
+    with pytest.raises(InputError, match=found):
+        load_table(tmp_path / "t.csv", text, **names)
 
 
 def test_all_lines_malformed(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from data.engine.stages import TableOptions
 from data.errors import InputError
 from data.filters import FilterOptions
 from data.interactions import Interactions
+from data.schema import FIRST_ID
 from data.spec.parsing import parse_spec
+from data.summary import summary
 from data.vocabulary import Vocabulary
 from tests.data.raw_files import says
 
@@ -75,6 +77,13 @@ def by_user(data: PreparedDataset, split: str, column: str) -> dict[str, list[in
     names = ["", "unknown", *data.raw_ids("user")]
     parts = np.split(lists.values, lists.offsets()[1:-1])
     return {names[u]: part.tolist() for u, part in zip(users, parts, strict=True)}
+
+
+def raw_pairs(data: PreparedDataset, split: str) -> set[tuple[str, int]]:
+    """Returns the users and items of a split by raw id; those that train lacks are left out."""
+    items = dict(enumerate(data.raw_ids("item").tolist(), FIRST_ID))
+    users = by_user(data, split, "item").items()
+    return {(user, items[item]) for user, listed in users for item in listed if item in items}
 
 
 def rows_of(data: PreparedDataset, split: str) -> list[tuple[int, ...]]:
@@ -197,6 +206,36 @@ def test_duplicates_are_kept_once(policy: str, expected: list[int], tmp_path: Pa
     assert times == expected
 
 
+def test_both_preparations_tell_how_many_duplicates_were_dropped_and_by_which_rule(
+    tmp_path: Path,
+) -> None:
+    frame = events()
+    rule = {"duplicates": "keep_last", "negatives": 5}
+    by_spec = prepared(frame, tmp_path / "spec", interactions=rule).schema
+    options = PrepareOptions(FilterOptions("keep_last"), negatives=5)
+    in_memory = prepare(Interactions("memory", frame), options, tmp_path / "memory")
+    repeats = len(frame) - frame.select("user", "item").n_unique()
+    assert repeats > 20
+    for schema, name in ((by_spec, "spec"), (in_memory, "memory")):
+        printed = summary(schema, tmp_path / name, 1.0)
+        assert f"\n  together: {len(frame) - repeats} interactions\n" in printed
+        assert f"\n  duplicates: {repeats} dropped by keep_last\n" in printed
+
+
+def test_new_orders_move_pairs_from_train_to_test_where_the_last_is_kept(tmp_path: Path) -> None:
+    old = events(rows=400)
+    new = events(rows=60, seed=1).with_columns(pl.col("time") + 100)
+    moved = {}
+    for rule in ("keep_first", "keep_last"):
+        interactions: dict[str, Any] = {"duplicates": rule, "negatives": 5}
+        before = prepared(old, tmp_path / f"before-{rule}", interactions=interactions)
+        both = pl.concat([old, new])
+        after = prepared(both, tmp_path / f"after-{rule}", interactions=interactions)
+        moved[rule] = len(raw_pairs(before, "train") & raw_pairs(after, "test"))
+    assert moved["keep_first"] == 0
+    assert moved["keep_last"] > 0
+
+
 def test_a_repeated_item_is_refused_and_named(tmp_path: Path) -> None:
     once = events().unique(["user", "item"], maintain_order=True)
     twice = pl.DataFrame({"user": ["ö"] * 3, "item": [9, 4, 9], "time": [1, 2, 3]})
@@ -289,7 +328,7 @@ def test_a_faulty_table_of_items_is_refused_with_its_place(tmp_path: Path) -> No
         with_items(tmp_path, BOOKS + "4,1,,\n")
     with pytest.raises(InputError, match=says("'pages': 'many'", "books.csv, line 2")):
         with_items(tmp_path, BOOKS.replace("100", "many"))
-    with pytest.raises(InputError, match=says("'item': ''", "books.csv, line 3")):
+    with pytest.raises(InputError, match=says("'; item is empty", "books.csv, line 3")):
         with_items(tmp_path, BOOKS.replace("4,,b", ",,b"))
     with pytest.raises(InputError, match=says("each table name its files")):
         with_items(tmp_path, source={})
@@ -306,6 +345,10 @@ def test_a_faulty_table_of_items_is_refused_with_its_place(tmp_path: Path) -> No
         ({"users": {"features": {}}}, "must have features beside the id"),
         ({"users": {"features": {"a": {"kind": "time"}}}}, "must be of kind categorical"),
         ({"users": {"features": {"a": {"kind": "numeric", "missing": 3}}}}, "not have `missing`"),
+        (
+            {"items": {"features": {"a": {"kind": "numeric", "transforms": ["log1p"]}}}},
+            "kind numeric must not have `transforms`. Received: [log1p]. At:",
+        ),
         ({"users": {"features": {"item": {"kind": "numeric"}}}}, "not reserved"),
         ({"users": {"colour": 1}}, "Received: 'colour'"),
     ],
@@ -326,25 +369,27 @@ def test_rows_of_no_user_and_users_of_two_rows_are_refused(tmp_path: Path) -> No
     frame = pl.DataFrame({"user": ["a", "a", "b"], "item": [1, 2, 1], "time": [1, 2, 3]})
     with pytest.raises(InputError, match=says("rows to hold out", "users of 3 rows")):
         prepared(frame, tmp_path / "data")
-    with pytest.raises(InputError, match=says("'user': ''", "data.csv, line 3")):
+    with pytest.raises(InputError, match=says("'; user is empty", "data.csv, line 3")):
         prepared(frame.with_columns(user=pl.Series(["a", "", "b"])), tmp_path / "data")
 
 
-def test_rows_beside_tables_of_items_are_not_added_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("labelled", "beside", "parts"),
+    [
+        (False, False, ("have a label", "interactions", "old and new", "--warm_start")),
+        (False, True, ("have a label", "interactions", "docs/retrain.md#prepare")),
+        (True, True, ("no table of users or items", "Received: items")),
+    ],
+)
+def test_what_rows_are_not_added_to(
+    labelled: bool, beside: bool, parts: tuple[str, ...], tmp_path: Path
+) -> None:
     data = with_items(tmp_path)
+    label = {"label": {"kind": "label", "column": "time"}} if labelled else {}
+    features = {"user": FEATURES["user"], "item": FEATURES["item"], **label}
     items = {"source": {"files": ["books.csv"]}, "features": {"pages": {"kind": "numeric"}}}
-    body = {"source": {"files": ["log.csv"]}, "features": FEATURES, "items": items}
-    spec = parse_spec(body, "features.yaml")
+    body = {"source": {"files": ["log.csv"]}, "features": features}
+    spec = parse_spec({**body, **({"items": items} if beside else {})}, "features.yaml")
     options, source = TableOptions(append=str(data.folder)), str(tmp_path / "source")
-    with pytest.raises(InputError, match=says("no table of users or items", "Received: items")):
-        prepare_table(spec, source, options, tmp_path / "more", LocalEngine(1))
-
-
-def test_interactions_are_not_added_to(tmp_path: Path) -> None:
-    data = prepared(events(), tmp_path / "data", **kept_all())
-    body = {"features": FEATURES, "split": LAST_OUT, **kept_all()}
-    options = TableOptions(append=str(data.folder))
-    source = str(tmp_path / "data.csv")
-    spec = parse_spec(body, "features.yaml")
-    with pytest.raises(InputError, match=says("has a label", "Prepare all rows again")):
+    with pytest.raises(InputError, match=says("Rows can be added", *parts)):
         prepare_table(spec, source, options, tmp_path / "more", LocalEngine(1))

@@ -62,12 +62,21 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     sales = table(folder)
     columns = ["--dataset=table", f"--source={sales}", "--time_column=at", "--max_bad_lines=0.1"]
     new = f"--out={folder}/new"
+    days = folder / "days.csv"
+    rows = (f"k{n % 4};a{n // 4};2026-03-{n + 1:02d} 12:00" for n in range(28))
+    days.write_text("kunde;artikel;am\n" + "\n".join(rows) + "\n")
+    german = ["--dataset=table", f"--source={days}", "--separator=;", "--user_column=kunde"]
+    german += ["--item_column=artikel", "--time_column=am", "--split=time"]
     adult = write_adult(folder / "adult")
     commands = {
         "table": [*columns, f"--out={folder}/table"],
         "again": [*columns, f"--out={folder}/table", "--overwrite", "--negatives=1000000000"],
         "movielens": ["--dataset=movielens_1m", f"--source={ml}", "--max_bad_lines=0.2"],
         "ncf": ["--dataset=ncf_authors", f"--source={ncf}", "--max_bad_lines=0.2"],
+        "dates": [*german, "--validation_from=2026-03-15", "--test_from=2026-03-22T13:00+01:00"],
+        "no_date": [*german, new, "--test_from=22.3.2026"],
+        "late": [*german, new, "--test_from=2027-01-01"],
+        "no_unit": [*columns, new, "--split=time", "--test_from=2026-03-22"],
         "in_file": [*columns, f"--out={sales}/x"],
         "source": [*columns, f"--out={folder}", "--overwrite"],
         "foreign": [*columns, f"--out={ml}", "--overwrite"],
@@ -87,6 +96,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     small = ["--synthetic_users=20", "--synthetic_items=40", "--synthetic_ratings=200"]
     commands["clicks"] += [*small, "--label_threshold=3"]
     commands["movielens"].append(f"--out={folder}/movielens")
+    commands["dates"].append(f"--out={folder}/dates")
     commands["ncf"].append(f"--out={folder}/tiny")
     done = subprocess.run(
         [sys.executable, "-c", DRIVER],
@@ -120,6 +130,7 @@ def test_summary_notes_ids_that_are_nearly_integers(outcomes: dict[str, Outcome]
     [
         ("adult", ("test: 2 rows, 50.0% with label 1", "together: 42 rows")),
         ("strong", ("in training: 2 users", "of 1 users", "fold in interactions: 14")),
+        ("dates", ("train: 14 ", "validation: 7 ", "test: 7 interactions of 4 users")),
         ("clicks", ("interactions of 20 users, ", "% with label 1", "at label threshold: ")),
     ],
 )
@@ -128,7 +139,7 @@ def test_summaries_of_clicks_and_of_held_out_users(
 ) -> None:
     assert outcomes[name].code == 0, outcomes[name].err
     assert re.search(says(*lines), outcomes[name].out, re.DOTALL), outcomes[name].out
-    model = "vae_cf" if name == "strong" else "wide_deep"
+    model = {"strong": "vae_cf", "dates": "ncf"}.get(name, "wide_deep")
     assert f"--model={model} " in outcomes[name].out
 
 
@@ -148,6 +159,7 @@ def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_aske
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
+        ("no_such_spec", 2, "Did you mean 'adult'?\n"),
         ("in_file", 2, "error: The output must be a folder that can be written"),
         ("source", 2, "error: The output folder must neither be the source nor hold it"),
         ("foreign", 2, "error: Only an empty folder or a prepared dataset may be overwritten"),
@@ -159,9 +171,16 @@ def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_aske
             2,
             "error: --split goes with --dataset only. Received: --spec=adult",
         ),
+        (
+            "no_date",
+            2,
+            "error: --test_from must be an integer in the unit of the source's times, or",
+        ),
+        ("no_date", 2, "Received: '22.3.2026'. For example 2026-03-01"),
+        ("late", 2, "times 1772366400000000 (2026-03-01 if microseconds) to "),
+        ("no_unit", 2, "what unit the source's integers have: write one of them."),
         ("both", 2, "error: Either --dataset or --spec must be given"),
         ("parts_of_table", 2, "error: --part_mib goes with --spec only"),
-        ("no_such_spec", 2, "Did you mean 'adult'?"),
         ("no_source", 2, "error: --source must be given with --spec"),
     ],
 )

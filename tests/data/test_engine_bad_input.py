@@ -49,10 +49,10 @@ from tests.data.raw_files import replace_line, says
         (line(tags="a|" + "x" * 5_000), "is not texts of at most 4,096 bytes"),
         (line(time="31.1.2024"), "field 'time': '31.1.2024' is not an ISO 8601 date or time"),
         (line(time="2024-02-30"), "field 'time': '2024-02-30' is not an ISO 8601 date or time"),
-        (line(time=""), "field 'time': '' is not an ISO 8601 date or time"),
+        (line(time=""), "'; time is empty"),
         (line(label="2"), "field 'label': '2' is not a label: '0' or '0.0' or '1' or '1.0'"),
         (line(label="-1"), "field 'label': '-1' is not a label"),
-        (line(label=""), "field 'label': '' is not a label"),
+        (line(label=""), "'; label is empty"),
     ],
 )
 def test_bad_line_is_told_with_its_place_and_costs_no_other(

@@ -115,6 +115,15 @@ def test_column_that_the_source_lacks(
     check_nothing_is_left(tmp_path, name)
 
 
+def test_another_separator_is_asked_for(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "t.csv")
+    source.write_text(source.read_text().replace("|", "/").replace(",", ";"))
+    advice = 'Is the file separated by ";"? Write `separator: ";"` into its `source`.'
+    with pytest.raises(InputError, match=says("'label', not at all", "t.csv", advice)):
+        prepare(source)
+    assert rows_of(prepare(source, reads={"separator": ";"}, out="read")) == ROWS
+
+
 def test_column_that_the_source_has_twice(tmp_path: Path) -> None:
     source = write_table(tmp_path / "t.csv")
     replace_line(source, 1, HEADER.replace("note", "city").encode())

@@ -18,6 +18,7 @@ from data.errors import InputError
 from data.feature import Kind
 from data.spec.table_spec import TableSpec
 from tests.data.inferring import infer, of, prepare, why
+from tests.data.raw_files import says
 
 REPOSITORY = Path(__file__).parents[2]
 ROWS = 300
@@ -275,8 +276,43 @@ def test_interactions_are_proposed_without_a_label(tmp_path: Path) -> None:
     assert data.split("histories", "test").rows == 5
 
 
-def test_interactions_need_a_user_and_an_item(tmp_path: Path) -> None:
-    source = tmp_path / "a.csv"
-    source.write_text("customer_id,price\n" + "".join(f"{n},{n}\n" for n in range(9)))
-    with pytest.raises(InputError, match=r"called as items are.*'customer_id', 'price'"):
-        infer(source, interactions=True)
+def german_orders(path: Path) -> Path:
+    """Writes orders under German names, with a customer and three times that are none."""
+    lines = [f"k{n % 5};a{n % 7};{n};2024-0{1 + n % 9}-0{1 + n % 8} 10:00" for n in range(60)]
+    lines[7] = ";a1;1;2024-02-01"
+    lines[20:23] = [f"k{n};a{n};1;gestern" for n in range(3)]
+    path.write_text("\n".join(["kunde;artikel;menge;bestellt_am", *lines]) + "\n")
+    return path
+
+
+def test_keys_that_names_do_not_tell_can_be_given(tmp_path: Path) -> None:
+    source = german_orders(tmp_path / "orders.csv")
+    keys = {Kind.USER: "kunde", Kind.ITEM: "artikel", Kind.TIME: "bestellt_am"}
+    spec, text = infer(source, interactions=True, keys=keys)
+    assert [(f.kind, f.column) for f in spec.features] == list(keys.items())
+    assert spec.source.separator == ";"
+    assert spec.split.method == "leave_last_out"
+    assert "as given; 5 values" in why(text, "user")
+    assert "1 rows lack it and are refused: correct them, or --max_bad_lines" in why(text, "user")
+    span = "2024-01-01 10:00 to 2024-09-06 10:00; 3 rows lack it and are refused"
+    assert span in why(text, "time")
+    _, without = infer(source, interactions=True, keys={**keys, Kind.TIME: "menge"})
+    assert "integers: 0 to 59" in why(without, "time")
+
+
+@pytest.mark.parametrize(
+    ("keys", "parts"),
+    [
+        ({}, ("a column of users and one of items", "users or items are: 'kunde', 'artikel'")),
+        ({}, ("--user_column=COLUMN and --item_column=COLUMN", "--time_column=COLUMN")),
+        ({Kind.USER: "kunde"}, ("items are", "Pass --item_column=COLUMN, and")),
+        ({Kind.USER: "kunden"}, ("--user_column must name", "'kunden'", "mean 'kunde'?")),
+        ({Kind.USER: "kunde", Kind.ITEM: "kunde"}, ("--user_column", "another flag's, too")),
+        ({Kind.TIME: "artikel"}, ("--time_column", "'artikel': mostly neither integers nor ISO")),
+    ],
+)
+def test_keys_that_are_missing_or_cannot_be(
+    keys: dict[Kind, str], parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=says(*parts)):
+        infer(german_orders(tmp_path / "orders.csv"), interactions=True, keys=keys)

@@ -17,7 +17,6 @@ from matplotlib.image import imread
 from data import row_stream
 from data.dataset import PreparedDataset
 from data.errors import InputError
-from data.inspection.dates import time_text
 from data.inspection.histograms import Histogram, LabelsByTime, align
 from data.inspection.measures import area_under_curve, gini, head_share
 from data.inspection.moments import Moments
@@ -25,7 +24,8 @@ from data.inspection.page import draw_page
 from data.inspection.report import report_text
 from data.inspection.scan import inspect_dataset
 from data.row_stream import sample_rows, stream_rows
-from tests.data.look_commands import Outcome, change_schema, run_commands
+from data.times import time_text
+from tests.data.look_commands import REPOSITORY, Outcome, change_schema, run_commands
 from tests.data.spec_tables import prepare_frame
 
 FEATURES: dict[str, Any] = {
@@ -255,6 +255,21 @@ def test_labels_by_time_merge_to_equal_spans() -> None:
     assert (test.starts.tolist(), test.rows.tolist()) == ([196_608], [1])
 
 
+def test_times_of_a_known_unit_are_told_in_utc(tmp_path: Path) -> None:
+    days = [f"2024-03-{day:02d}T23:30:00-01:00" for day in range(1, 15)]
+    table = small_table().with_columns(time=pl.Series(days))
+    features = {**FEATURES, "time": {"kind": "time"}}
+    found = inspect_dataset(prepare_frame(table, features, tmp_path / "iso"))
+    lines = cells(report_text(found, "DATA"))
+    assert lines["split"][-2:] == ["first time, UTC", "last time, UTC"]
+    assert lines["train"][-2:] == ["2024-03-02 00:30:00", "2024-03-09 00:30:00"]
+    (axes,) = (a for a in draw_page(found).axes if "over time" in a.get_title(loc="left"))
+    assert axes.get_xlabel() == "time, UTC"
+    change_schema(tmp_path / "iso", lambda schema: schema["facts"].update(time_unit="days"))
+    unknown = cells(report_text(inspect_dataset(PreparedDataset(tmp_path / "iso")), "DATA"))
+    assert unknown["split"][-2:] == ["first time", "last time"]
+
+
 @pytest.mark.parametrize(
     ("time", "text"),
     [
@@ -316,14 +331,16 @@ def outcomes(
     shard.write_bytes(content)
     commands = {
         "good": [str(small.folder), f"--out={folder}/page.png"],
-        "unpainted": [str(small.folder), "--out="],
+        "unpainted": [str(small.folder)],
         "no_data": ["--out="],
         "absent": [f"{folder}/absent", "--out="],
         "corrupted": [f"{folder}/cut", "--out="],
         "format": [str(small.folder), "--out=page.pdf"],
         "no_folder": [str(small.folder), f"--out={folder}/none/page.png"],
     }
+    here = {path.name for path in REPOSITORY.iterdir()}
     left = run_commands("data.inspect", commands)
+    assert {path.name for path in REPOSITORY.iterdir()} == here
     assert imread(folder / "page.png").std() > 0.05
     assert [path.name for path in folder.glob("*.png")] == ["page.png"]
     return left.__getitem__
@@ -335,7 +352,8 @@ def test_the_command_prints_and_draws(outcomes: Callable[[str], Outcome]) -> Non
     first, *_, last = good.out.splitlines()
     assert re.fullmatch(r"small in .*/small: 14 rows", first)
     assert re.fullmatch(r"Pictures: .*/page\.png", last)
-    assert outcomes("unpainted").out == good.out.partition("\n\nPictures")[0] + "\n"
+    unpainted = "\n\nPictures: none drawn; --out=FILE.png draws some\n"
+    assert outcomes("unpainted").out == good.out.partition("\n\nPictures")[0] + unpainted
 
 
 @pytest.mark.parametrize(

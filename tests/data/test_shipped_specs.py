@@ -100,7 +100,7 @@ def test_criteo_is_split_by_position_and_missing_numbers_are_zero(tmp_path: Path
         (person()[:-8], "14 of 15 fields"),
         (person().strip() + ", 1", "16 of 15 fields"),
         (person(label="50K"), "field 'income': ' 50K' is not a label"),
-        (person(label=""), "field 'income': ' ' is not a label"),
+        (person(label=""), "'; income is empty"),
         (person().replace("77516", "many"), "field 'fnlwgt': ' many' is not a finite number"),
         (person().replace("77516", "inf"), "field 'fnlwgt': ' inf' is not a finite number"),
         (person().replace("77516", "1e39"), "field 'fnlwgt': ' 1e39' is not a finite number"),
@@ -127,15 +127,17 @@ def test_malformed_line_of_adult(
         (click("1", "5", "a0", "b")[:-2], "39 of 40 fields"),
         (click("1", "5", "a0", "b\tc"), "41 of 40 fields"),
         (click("2", "5", "a0", "b"), "field 'label': '2' is not a label"),
-        (click("", "5", "a0", "b"), "field 'label': '' is not a label"),
+        (click("", "5", "a0", "b"), "'; label is empty"),
         (click("1", "x", "a0", "b"), "field 'I1': 'x' is not a finite number"),
     ],
 )
 def test_malformed_line_of_criteo(line: str, fault: str, tmp_path: Path) -> None:
     source = write_criteo(tmp_path / "train.txt")
     replace_line(source, 8, line.encode())
-    with pytest.raises(InputError, match=says(fault, "train.txt, line 8 (1 of 20 lines")):
+    place = "train.txt, line 8 (1 of 20 lines"
+    with pytest.raises(InputError, match=says("label<TAB>I1<TAB>...", fault, place)) as told:
         prepare_shipped("criteo", source, tmp_path / "out")
+    assert len(str(told.value)) < 1_000  # whatever the number of columns
 
 
 def test_line_that_is_too_long_does_not_hide_one_that_is_too_short(tmp_path: Path) -> None:

@@ -43,13 +43,17 @@ def refused(body: dict[str, Any], *parts: str) -> None:
         ("a: {kind: numeric, top: 5}", ("kind numeric must not have `top`", "5", "features.a")),
         ("a: {kind: categorical, missing: 1}", ("kind categorical must not have `missing`",)),
         ("a: {kind: multi_hot, type: int64}", ("kind multi_hot must not have `type`",)),
-        ("user: {kind: user, hash: 10}", ("kind user must not have", "categorical, multi_hot")),
+        ("user: {kind: user, hash: 10}", ("kind user must not have `hash`", "10", "multi_hot")),
+        (
+            "a: {kind: categorical, transforms: [{clip: [0, 9.5]}, log1p]}",
+            ("categorical must not have `transforms`", "Received: [{clip: [0, 9.5]}, log1p]."),
+        ),
         ("a: {kind: categorical, separator: ','}", ("must not have `separator`",)),
         ("a: {kind: numeric, positive: x}", ("must not have `positive`", "goes with label")),
         ("a: {kind: numeric, bucketise: 1}", ("bucketise must be at least 2", "1")),
         ("a: {kind: numeric, bucketise: 2, boundaries: [1]}", ("either bucketise or", "both")),
-        ("a: {kind: numeric, boundaries: [2, 1]}", ("boundaries must ascend", "(2.0, 1.0)")),
-        ("a: {kind: numeric, boundaries: [1, 1]}", ("boundaries must ascend", "(1.0, 1.0)")),
+        ("a: {kind: numeric, boundaries: [2, 1]}", ("boundaries must ascend", "Received: [2, 1].")),
+        ("a: {kind: numeric, boundaries: [1, 1]}", ("boundaries must ascend", "Received: [1, 1].")),
         ("a: {kind: categorical, min_count: 0}", ("min_count must be at least 1", "0")),
         (f"a: {{kind: categorical, hash: {MAX_IDS + 1}}}", ("hash must be at most 2,147,483,645",)),
         ("a: {kind: categorical, hash: 9, top: 5}", ("A hashed feature has no vocabulary", "9")),
@@ -90,7 +94,10 @@ def test_labels(label: str, parts: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("cross", "parts"),
     [
-        ({"of": ["a"], "hash": 10}, ("two or more different features", "('a',)", "crosses.c")),
+        (
+            {"of": ["a"], "hash": 10},
+            ("two or more different features", "[a].", "crosses.c"),
+        ),
         ({"of": ["a", "a"], "hash": 10}, ("two or more different features",)),
         ({"of": ["a", "n"], "hash": 10}, ("the buckets of numbers", "'n'", "Known: a, n_bucket")),
         ({"of": ["a", "b_bucket"], "hash": 10}, ("the buckets of numbers", "'b_bucket'")),

@@ -16,6 +16,7 @@ from tests.docs.pages import blocks, read_page, run_bash
 
 SHOP = read_page("docs/use-cases/shop.md")
 MEDIA = read_page("docs/use-cases/media.md")
+SYNTHETIC_BLOCKS = 3  # of the shop, before its own orders
 BANKING = read_page("docs/use-cases/banking.md")
 
 pytestmark = [
@@ -25,12 +26,12 @@ pytestmark = [
 ]
 
 
-def run_page(page: str, folder: Path, **files: str) -> list[str]:
-    """Writes a page's files, and returns what each of its blocks of commands prints."""
+def run_page(page: str, folder: Path, last: int | None = None, **files: str) -> list[str]:
+    """Writes a page's files, and returns what each of its first blocks of commands prints."""
     for name, language in files.items():
         text = blocks(page, language)[0]
         (folder / f"{name}.{'py' if language == 'python' else language}").write_text(text)
-    return [run_bash(commands, folder) for commands in blocks(page, "bash")]
+    return [run_bash(commands, folder) for commands in blocks(page, "bash")[:last]]
 
 
 def results(run: Path) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def printed_items(line: str, printed: str) -> list[int]:
 
 
 def test_shop_completes_a_basket_from_stock(tmp_path: Path) -> None:
-    printed = run_page(SHOP, tmp_path, complete="python")
+    printed = run_page(SHOP, tmp_path, SYNTHETIC_BLOCKS, complete="python")
     model, neighbours = (results(tmp_path / "RUNS" / name) for name in ("vae_cf", "item_knn"))
     best = model["best_reachable"]["ndcg@10/full"]
     ladder = [neighbours["baseline"], neighbours, model]
@@ -57,6 +58,30 @@ def test_shop_completes_a_basket_from_stock(tmp_path: Path) -> None:
     assert len(anything) == len(to_sell) == 5
     assert not basket & {*anything, *to_sell}
     assert set(to_sell) <= stock - {1014}
+
+
+def test_shop_goes_from_an_export_to_the_next_day(tmp_path: Path) -> None:
+    (tmp_path / "make_orders.py").write_text(blocks(SHOP, "python")[1], encoding="utf-8")
+    (tmp_path / "orders.yaml").write_text(blocks(SHOP, "yaml")[0], encoding="utf-8")
+    proposal, monday, tuesday = blocks(SHOP, "bash")[SYNTHETIC_BLOCKS:]
+    assert "Wrote proposed.yaml" in run_bash(proposal, tmp_path)
+    first = monday.splitlines()[0].removesuffix(" --max_bad_lines=0.001")
+    refusal = run_bash(f"{first} || true", tmp_path)
+    quoted = {text.splitlines()[0]: text for text in blocks(SHOP, "text")}
+    (shown,) = (text for start, text in quoted.items() if start.startswith("Received:"))
+    assert " ".join(shown.split()) in " ".join(refusal.split())
+    prepared = run_bash(monday, tmp_path)
+    assert quoted["  together: 4,921 interactions"] in prepared
+    assert "no findings" in prepared
+    assert (tmp_path / "monday.html").is_file()
+    found = results(tmp_path / "ORDERS" / "monday")
+    assert found["metrics"]["ndcg@10/full"] > 2 * found["baseline"]["metrics"]["ndcg@10/full"]
+    titles = (tmp_path / "DATA" / "monday" / "vocab" / "title.txt").read_text(encoding="utf-8")
+    assert "Käse Nr. 0" in titles
+    trained = run_bash(tuesday, tmp_path)
+    assert "warm start from ORDERS/monday, step " in trained
+    assert "Not worse: ndcg@10/full" in trained
+    assert "targets are pairs" not in trained  # no row has moved from train to test
 
 
 def test_media_finds_the_next_episode(tmp_path: Path) -> None:
