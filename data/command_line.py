@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from absl import app, flags
+from absl import flags
 
 from data.errors import InputError
-from data.row_stream import Report
+
+if TYPE_CHECKING:  # it loads TensorFlow, and not every command needs that
+    from data.row_stream import Report
 
 EXIT_BAD_INPUT = 2
 
@@ -28,9 +31,13 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 def no_argument(argv: list[str]) -> None:
-    """Refuses arguments that are no flags."""
+    """Ends the process with exit code 2 where there are arguments that are no flags."""
     if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+        error = InputError(
+            "Only flags are taken, as --name=value", received=argv[1], action="See --help"
+        )
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
 
 
 def dataset_folder(argv: list[str]) -> Path:

@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 from absl import app, flags
 
 from data.atomic import write_text
-from data.command_line import no_argument, run_main
+from data.command_line import no_argument, parse_flags, run_main
 from data.errors import InputError
 from data.feature import Kind
 from data.inference.propose import propose_spec
@@ -83,4 +83,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

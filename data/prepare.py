@@ -43,7 +43,7 @@ from absl import app, flags
 
 from data import prepare_flags, spec_flags
 from data.assemble import prepare
-from data.command_line import no_argument, run_main
+from data.command_line import no_argument, parse_flags, run_main
 from data.errors import InputError
 from data.output import check_output
 from data.row_stream import Report
@@ -100,4 +100,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

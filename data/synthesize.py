@@ -34,7 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 
 from absl import app, flags
 
-from data.command_line import no_argument, run_main
+from data.command_line import no_argument, parse_flags, run_main
 from data.errors import InputError, nearest
 from data.row_stream import Report
 from data.synthetic_output import SynthesisOptions, synthesize
@@ -99,4 +99,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

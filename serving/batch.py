@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 import tensorflow as tf
 from absl import app, flags
 
-from data.command_line import no_argument, run_main
+from data.command_line import no_argument, parse_flags, run_main
 from data.errors import InputError
 from data.row_stream import Report
 from serving.user_lists import plan, recommend_all
@@ -62,4 +62,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -28,6 +28,7 @@ from typing import cast
 from absl import app, flags
 
 from data.atomic import check_writable
+from data.command_line import no_argument, parse_flags
 from data.errors import InputError
 from serving.precision import TOLERANCES, Precision
 from serving.publishing import (
@@ -88,8 +89,7 @@ def _compare(model_dir: Path) -> None:
 
 def main(argv: list[str]) -> None:
     """Parses and calls."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     options = ExportOptions(
         _VERSION.value, not _SKIP_VERIFY.value, cast(Precision, _PRECISION.value)
     )
@@ -120,4 +120,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -28,6 +28,7 @@ import tensorflow as tf
 import uvloop
 from absl import app, flags
 
+from data.command_line import no_argument, parse_flags
 from data.errors import InputError
 from serving.server.model_manager import ManagerOptions, ModelManager
 from serving.server.model_versions import LoadOptions
@@ -156,9 +157,7 @@ def _manager(models: dict[str, ModelConfig]) -> ModelManager:
 
 def main(argv: list[str]) -> int:
     """Loads the models and serves them until SIGINT or SIGTERM."""
-    if len(argv) > 1:
-        print(f"error: Unexpected argument. Received: {argv[1]!r}.", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    no_argument(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     tf.get_logger().setLevel("ERROR")
     # What was imported lives for ever; to look through it for garbage takes 200 ms each time.
@@ -181,4 +180,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -14,6 +14,7 @@ from typing import Any
 
 from absl import app, flags
 
+from data.command_line import no_argument, parse_flags
 from data.errors import InputError
 from serving.client import Client
 
@@ -60,8 +61,7 @@ def _print_scores(client: Client, features: Mapping[str, Sequence[Any]]) -> None
 def main(argv: list[str]) -> None:
     """Asks for each user or row and prints a table."""
     values = flags.FLAGS
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     try:
         client = Client(values.url, values.model_name)
         if not values.users and not values.features:
@@ -81,4 +81,4 @@ if __name__ == "__main__":
     flags.DEFINE_bool("text_ids", False, "Whether user ids are text and not integers.")
     flags.DEFINE_integer("k", 10, "Items for each user.", lower_bound=1)
     flags.DEFINE_string("features", None, "Rows to score: JSON, a list of values by input.")
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -1,35 +1,14 @@
-"""Runs the commands that look at a dataset, many in one process."""
+"""Runs several commands of one module."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
-# Most of a command's time goes into importing TensorFlow.
-DRIVER = """
-import contextlib, importlib, io, json, sys
-from absl.testing import flagsaver
-from data.command_line import parse_flags
-
-module, commands = json.load(sys.stdin)
-command = importlib.import_module(module)
-outcomes = []
-for arguments in commands:
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), flagsaver.flagsaver():
-        try:
-            command.main(parse_flags([module, *arguments]))
-        except SystemExit as end:
-            code = end.code
-    outcomes.append((code, out.getvalue(), err.getvalue()))
-print(json.dumps(outcomes))
-"""
+from tests.commands import run_module
 
 
 @dataclass(frozen=True)
@@ -43,16 +22,8 @@ class Outcome:
 
 def run_commands(module: str, commands: dict[str, list[str]]) -> dict[str, Outcome]:
     """Returns what each command of a module left, by its name."""
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps([module, list(commands.values())]),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    left = json.loads(done.stdout)
-    return {name: Outcome(*outcome) for name, outcome in zip(commands, left, strict=True)}
+    left = {name: run_module(module, *arguments) for name, arguments in commands.items()}
+    return {name: Outcome(d.returncode, d.stdout, d.stderr) for name, d in left.items()}
 
 
 def change_schema(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -13,32 +13,11 @@ import pytest
 from data.errors import InputError
 from data.output import check_output
 from data.schema import FORMAT
-from tests.data.look_commands import Outcome
+from tests.data.look_commands import Outcome, run_commands
 from tests.data.raw_files import replace_line, says, write_1m, write_ncf
 from tests.data.test_shipped_specs import write_adult
 
 REPOSITORY = Path(__file__).parents[2]
-# One process for all commands: most of a command's time goes into importing TensorFlow.
-DRIVER = """
-import contextlib, io, json, sys
-from absl import flags
-from absl.testing import flagsaver
-from data import prepare
-
-outcomes = []
-for arguments in json.load(sys.stdin):
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), flagsaver.flagsaver():
-        try:
-            prepare.main(flags.FLAGS(["prepare", *arguments]))
-        except SystemExit as end:
-            code = end.code
-        except flags.Error as error:
-            err.write(str(error))
-            code = 1
-    outcomes.append((code, out.getvalue(), err.getvalue()))
-print(json.dumps(outcomes))
-"""
 
 
 def table(folder: Path) -> Path:
@@ -98,17 +77,10 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     commands["movielens"].append(f"--out={folder}/movielens")
     commands["dates"].append(f"--out={folder}/dates")
     commands["ncf"].append(f"--out={folder}/tiny")
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(list(commands.values())),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    left = run_commands("data.prepare", commands)
     assert (ml / "ratings.dat").is_file()
     assert not (folder / "new").exists()
-    return {k: Outcome(*v) for k, v in zip(commands, json.loads(done.stdout), strict=True)}
+    return left
 
 
 @pytest.mark.parametrize(("name", "count"), [("table", 2), ("movielens", 1), ("ncf", 1)])
@@ -164,7 +136,7 @@ def test_prepared_dataset_is_overwritten_and_any_number_of_negatives_may_be_aske
         ("source", 2, "error: The output folder must neither be the source nor hold it"),
         ("foreign", 2, "error: Only an empty folder or a prepared dataset may be overwritten"),
         ("no_user", 2, "error: --user_column must name a column of the file"),
-        ("seed", 1, "flag --seed=-1"),
+        ("seed", 2, "error: flag --seed=-1"),
         ("unrated", 2, "error: A rating threshold needs ratings"),
         (
             "split_adult",

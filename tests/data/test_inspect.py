@@ -25,7 +25,8 @@ from data.inspection.report import report_text
 from data.inspection.scan import inspect_dataset
 from data.row_stream import sample_rows, stream_rows
 from data.times import time_text
-from tests.data.look_commands import REPOSITORY, Outcome, change_schema, run_commands
+from tests.commands import REPOSITORY
+from tests.data.look_commands import Outcome, change_schema, run_commands
 from tests.data.spec_tables import prepare_frame
 
 FEATURES: dict[str, Any] = {
