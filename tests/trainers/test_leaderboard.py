@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from data.dataset import PreparedDataset
 from data.errors import InputError
-from tests.trainers.written_runs import CARD, Values, write_run
+from tests.trainers.written_runs import CARD, Values, write_results_on, write_run
 from trainers import leaderboard
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def table(*folders: Path, metrics: str = "") -> list[list[str]]:
+def table(*folders: Path, metrics: str = "", data_dir: Path | None = None) -> list[list[str]]:
     """Returns the printed lines, cut where columns end."""
-    text = leaderboard.leaderboard(folders, metrics.split(",") if metrics else [])
+    wanted = metrics.split(",") if metrics else []
+    text = leaderboard.leaderboard(folders, wanted, data_dir=data_dir)
     return [[cell.strip() for cell in line.split("  ") if cell] for line in text.splitlines()]
 
 
@@ -153,6 +156,52 @@ def test_different_protocol_cards_are_refused(tmp_path: Path, field: str, value:
     values = f"Received: {CARD.get(field)!r} in {one} and {value!r} in {other}."
     assert values in str(error.value)
     assert f"At: protocol.full.{field} " in str(error.value)
+
+
+def test_runs_of_two_datasets_are_compared_on_one(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    sha256, today = synthetic_data.schema_sha256, synthetic_data.folder
+    yesterday = write_run(tmp_path / "old", full(0.9), recipe="old")
+    cards = {"full": {**CARD, "candidates_sha256": "bb"}}
+    new = write_run(tmp_path / "new", full(0.3), recipe="new", cards=cards, trained_on=sha256)
+    with pytest.raises(InputError, match=r"trained on two datasets.*--mode=evaluate .*--data_dir="):
+        table(yesterday, new)
+    command = f"python -m trainers.run --mode=evaluate --data_dir={today} --model_dir={yesterday}"
+    with pytest.raises(InputError, match=re.escape(command)):
+        table(yesterday, new, data_dir=today)
+    write_results_on(yesterday, full(0.2), sha256, protocol=cards, trained_targets=7)
+    lines = table(yesterday, new, data_dir=today)
+    ndcg = lines[0].index("ndcg@10/full")
+    assert [line[ndcg] for line in lines[1:3]] == ["0.3000", "0.2000"]
+    assert lines[2][-3:] == ["10.0", "5,000", "1"]  # of its training, which was elsewhere
+    assert lines[-1][0].startswith(f"{yesterday} was trained on 7 of the pairs")
+    unfinished = write_run(tmp_path / "cut", None)
+    assert [f"Not finished, left out: {unfinished}"] in table(new, unfinished, data_dir=today)
+
+
+def test_several_runs_that_lack_results_get_one_command(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    runs = [write_run(tmp_path / name, full(0.9)) for name in ("a", "b")]
+    with pytest.raises(InputError) as error:
+        table(*runs, data_dir=synthetic_data.folder)
+    command = f"python -m trainers.run --mode=evaluate --data_dir={synthetic_data.folder}"
+    loop = f'for run in {runs[0]} {runs[1]}; do {command} --model_dir="$run"; done'
+    assert loop in str(error.value)
+    assert str(error.value).count("trainers.run") == 1
+
+
+def test_results_on_a_dataset_whose_hash_begins_alike_are_not_taken(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    run, sha256 = write_run(tmp_path / "run", full(0.9)), synthetic_data.schema_sha256
+    write_results_on(run, full(0.2), sha256)
+    assert table(run, data_dir=synthetic_data.folder)[1][1:3] == ["0.5000", "0.2000"]
+    path = run / f"metrics-on-{sha256[:8]}.json"
+    path.write_text(path.read_text().replace(sha256, sha256[:8] + "0" * 56))
+    with pytest.raises(InputError, match="must have been evaluated on the dataset of --data_dir"):
+        table(run, data_dir=synthetic_data.folder)
 
 
 def test_runs_of_different_tasks_are_refused(tmp_path: Path) -> None:

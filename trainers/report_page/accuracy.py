@@ -163,6 +163,8 @@ def learning_curves(compared: Compared) -> Section:
         Chart(f"validation {metric}", curves(of, "step", f"validation {metric} by step"))
         for metric, of in list(series.items())[:_MOST_CURVES]
     ]
+    if len({run.config["data"]["schema_sha256"] for run in compared.runs}) > 1:
+        notes.append("Each line was validated on the dataset that it was trained on.")
     text = (
         "Validation during training, a curve for each seed. A curve that still rises at its end "
         "was cut short; one that falls overfits, and its best step was kept. Steps of runs with "
