@@ -7,7 +7,9 @@
 
 RUN is a --model_dir of trainers.run. Runs that differ only in their seed are one line: the mean,
 with the lowest and the highest in brackets. Lines in brackets are the baseline that was scored
-beside the runs and, where the data knows it, the best reachable score. The first metric sorts.
+beside the runs and, where the data knows it, the best reachable score. Beside its recipe stands
+what a run set otherwise. The first metric sorts: NDCG among all items where every run has it, as
+samples of the items may order models otherwise; --metrics chooses another.
 
 Runs evaluated differently (another split, other candidates, other rules: their protocol cards in
 metrics.json differ) are refused, as their numbers cannot be compared. --data_dir compares runs that
@@ -36,9 +38,12 @@ from trainers.text_table import text_table
 
 EXIT_BAD_INPUT = 2
 _UNKNOWN = "-"
+_NAMES = 2  # columns of words
 
 _METRICS = flags.DEFINE_list(
-    "metrics", [], "Metrics to show, by name as in metrics.json; by default the protocol's usual."
+    "metrics",
+    [],
+    "Metrics to show, by name as in metrics.json, the first of which sorts; by default the usual.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",
@@ -52,12 +57,13 @@ _CSV = flags.DEFINE_string("csv", None, "File to write the table to, with all di
 
 def cells(lines: Sequence[Line], metrics: Sequence[str]) -> list[list[str]]:
     """Returns the table for people: the head, then a row for each line."""
-    head = ["model/recipe", *metrics, "parameters", "train s", "examples/s", "seeds"]
+    head = ["run", "model/recipe", *metrics, "parameters", "train s", "examples/s", "seeds"]
     rows = [head]
     for line in lines:
         rows.append(
             [
                 line.name,
+                line.settings,
                 *(_shown(line.metrics[name]) for name in metrics),
                 _number(line.parameters),
                 _UNKNOWN if line.train_seconds is None else f"{line.train_seconds:,.1f}",
@@ -81,7 +87,7 @@ def _number(value: float | None) -> str:
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
     """Returns the table in Markdown."""
-    rule = ["---", *["---:"] * (len(rows[0]) - 1)]
+    rule = ["---"] * _NAMES + ["---:"] * (len(rows[0]) - _NAMES)
     return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
 
 
@@ -91,11 +97,13 @@ def as_csv(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     of_metrics = [column for name in metrics for column in (name, f"{name} min", f"{name} max")]
     numbers = ["parameters", "train_seconds", "examples_per_second", "seeds"]
-    writer.writerow(["model", *of_metrics, *numbers])
+    writer.writerow(["run", "model", *of_metrics, *numbers])
     for line in lines:
         spreads = [line.metrics[name] for name in metrics]
         values = [v for s in spreads for v in ((s.mean, s.low, s.high) if s else (None,) * 3)]
-        writer.writerow([line.name, *values, *(getattr(line, number) for number in numbers)])
+        writer.writerow(
+            [line.name, line.settings, *values, *(getattr(line, number) for number in numbers)]
+        )
     return text.getvalue()
 
 
@@ -132,7 +140,7 @@ def leaderboard(
         write_text(Path(comma_separated), as_csv(lines, metrics))
     notes = [f"Not finished, left out: {folder}" for folder in unfinished]
     notes += evaluation_notes(runs)
-    return "\n".join([text_table(rows), *notes])
+    return "\n".join([text_table(rows, _NAMES), f"The best by {metrics[0]} first", *notes])
 
 
 def main(argv: list[str]) -> None:

@@ -31,7 +31,10 @@ EXIT_BAD_INPUT = 2
 
 _OUT = flags.DEFINE_string("out", "report.html", "HTML file to write, replaced if it exists.")
 _METRICS = flags.DEFINE_list(
-    "metrics", [], "Metrics to compare, by name as in metrics.json; by default the usual ones."
+    "metrics",
+    [],
+    "Metrics to compare, by name as in metrics.json, the first of which sorts and decides who the "
+    "others are tested against; by default the usual ones, NDCG among all items first.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",

@@ -125,8 +125,11 @@ def test_the_page_shows_all_sections_and_the_numbers_of_the_runs(
     first, second, bad = (frame["ndcg@10/full"].to_numpy() for frame in users)
     good = (first + second) / 2
     rows = cells(browser, "leaderboard")
-    assert rows[0] == ["model/recipe", "ndcg@10/full", "hr@10/full", "parameters", "seeds"]
-    assert [row[0] for row in rows[1:]] == ["ncf/default", f"ncf/{EVIL}", "(popularity)"]
+    assert rows[0] == ["run", "ndcg@10/full", "hr@10/full", "parameters", "seeds"]
+    assert [row[0] for row in rows[1:]] == ["good1 and 1 more", "bad & <b>", "(popularity)"]
+    settings = browser.page.locator("#leaderboard tbody th small").all_inner_texts()
+    assert settings == ["ncf/default epochs=3", f"ncf/{EVIL} epochs=3"]
+    assert "The best by ndcg@10/full first" in browser.page.inner_text("#leaderboard")
     assert rows[1][1] == f"{good.mean():.4f}"
     assert rows[1][-1] == "2"
     assert rows[2][1] == f"{bad.mean():.4f}"
@@ -142,7 +145,7 @@ def test_the_page_shows_all_sections_and_the_numbers_of_the_runs(
     browser.requests.clear()
     check(browser, path, CLICK)
     assert browser.page.inner_text("h1") == EVIL
-    assert [row[0] for row in cells(browser, "tests", 1)[1:]] == ["ncf/worse"]
+    assert [row[0] for row in cells(browser, "tests", 1)[1:]] == ["worse"]
     assert [row[-1] for row in cells(browser, "tests", 1)[1:]] == ["worse"]  # a higher logloss
     assert cells(browser, "slices")[1][:2] == [EVIL, "40"]
 
@@ -190,7 +193,7 @@ def test_more_lines_than_colours_are_all_in_the_tables(tmp_path: Path) -> None:
     ]
     page = report_page(folders, [])
     assert "Charts show the first 8 lines" in page
-    assert all(f"ncf/r{n}" in page for n in range(10))
+    assert all(f"ncf/r{n} epochs=3" in page for n in range(10))
 
 
 def test_rows_that_were_too_many_are_told(click_runs: list[Path], tmp_path: Path) -> None:
@@ -198,7 +201,7 @@ def test_rows_that_were_too_many_are_told(click_runs: list[Path], tmp_path: Path
     shutil.copytree(click_runs[0], run)
     (details_folder(run) / "rows.parquet").unlink()
     page = report_page([run], [])
-    assert "ncf/worse has too many rows to keep" in page
+    assert "run has too many rows to keep" in page
     assert 'id="calibration"' in page
 
 

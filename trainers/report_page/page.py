@@ -51,7 +51,7 @@ def report_page(
         first_protocol=name,
         sections=[section for section in _sections(compared) if _has_content(section)],
         notes=_left_out(compared, unfinished),
-        legend=[evidence.line.name for evidence in compared.drawn],
+        legend=[evidence.line for evidence in compared.drawn],
         marks=_MARKS,
         series=SERIES,
     )
