@@ -11,6 +11,7 @@ from configs.results import results_file
 from configs.runs import load_run, read_config_file
 from data.dataset import PreparedDataset
 from models.communicator import Communicator
+from trainers.announcements import below_baseline
 from trainers.board.projector import write_projector
 from trainers.details import details_folder
 from trainers.results import final_results, results_table, write_results
@@ -48,6 +49,9 @@ def evaluate_run(
         path = results_file(model_dir, None if own else sha256)
         write_results(path, results)
         print(results_table(results, settings.ks))
+        warning = below_baseline(run, results) if own else None
+        if warning:
+            print(warning)
         if not own:
             print("\n".join(_notes(model_dir, results)))
             print(f"written to {path}")

@@ -66,6 +66,7 @@ class Trainer:
         self._config = config.trainer
         self._data = data
         self._model = model
+        self._model_dir = model_dir
         self._communicator = communicator
         self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints, communicator)
         self.state = self._checkpoints.newest()
@@ -140,6 +141,11 @@ class Trainer:
         is_chosen = self._evaluator is not None and math.isfinite(self.state.best_value)
         reason = f"validation {self._monitor}" if is_chosen else "last epoch"
         self._checkpoints.mark_best(self.state.best_step, reason)
+        if is_chosen and self.state.best_step == self.state.step and not self._stops_early():
+            self._reporter.line(
+                "The best epoch was the last: more --epochs may do better, from the start or from "
+                f"here by --warm_start={self._model_dir} in another --model_dir"
+            )
         self._reporter.close()
         return self.state
 
