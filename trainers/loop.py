@@ -26,7 +26,7 @@ from trainers.checkpoints import Checkpoints
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
 from trainers.rank_report import of_ranks
-from trainers.reporting import Reporter
+from trainers.reporting import PROGRESS, Reporter
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_signal
 from trainers.steps import Call, Steps
@@ -204,7 +204,7 @@ class Trainer:
         judge(state, self._monitor, metrics[self._monitor])
         self._reporter.validation(state, self._monitor, metrics)
         self._reporter.line(
-            f"epoch {state.epoch}/{self._config.epochs}  validation {self._monitor} "
+            f"{PROGRESS}{state.epoch}/{self._config.epochs}  validation {self._monitor} "
             f"{metrics[self._monitor]:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )
         if self._after_evaluation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.study import Study, StudyDirection
@@ -51,21 +51,22 @@ def _seconds(trial: FrozenTrial) -> str:
     return f"{trial.duration.total_seconds():,.0f}" if trial.duration else "?"
 
 
-def study_table(study: Study, recipe: Mapping[str, object]) -> str:
+def study_table(study: Study, paths: Sequence[str], recipe: Mapping[str, object]) -> str:
     """Returns the best trials as a table, the best first.
 
     Args:
         study: The study.
-        recipe: The searched fields by path, with the recipe's own values.
+        paths: The searched fields.
+        recipe: The recipe's own values of those that matter to it, by path.
     """
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
     done.sort(key=lambda trial: sign * (trial.value or 0.0))
-    rows = [["trial", "validation", "epochs", "seconds", *map(short_name, recipe)]]
+    rows = [["trial", "validation", "epochs", "seconds", *map(short_name, paths)]]
     for trial in done[:_TRIALS_SHOWN]:
         is_recipe = " (the recipe)" if RECIPE in trial.user_attrs else ""
         found = recipe if is_recipe else trial.params
-        values = [shown_value(found[path]) for path in recipe]
+        values = [shown_value(found[path]) if path in found else "-" for path in paths]
         epochs = str(trial.user_attrs.get(EPOCHS, "-"))
         name, value = f"{trial.number}{is_recipe}", f"{trial.value:.4f}"
         rows.append([name, value, epochs, _seconds(trial), *values])
