@@ -276,6 +276,28 @@ def test_an_unknown_metric_is_refused_with_the_nearest(tmp_path: Path) -> None:
         table(write_run(tmp_path / "odd", {"mrr@3/full": 0.1}))
 
 
+def test_a_folder_of_runs_is_no_run(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        write_run(tmp_path / name, full(0.2))
+    with pytest.raises(InputError) as error:
+        table(tmp_path)
+    assert f"Did you mean a run in it, {tmp_path / 'a'}, or all, {tmp_path}/*?" in str(error.value)
+    assert "--model_dir" not in str(error.value)  # nothing is to be trained over them
+    with pytest.raises(InputError, match=rf"Train one: .* --model_dir={tmp_path / 'none'}"):
+        table(tmp_path / "none")
+
+
+def test_a_folder_of_raw_files_is_a_source_and_nothing_to_write_over(tmp_path: Path) -> None:
+    run, source = write_run(tmp_path / "run", full(0.2)), tmp_path / "src"
+    source.mkdir()
+    (source / "orders.csv").write_text("user,item\n1,2\n")
+    with pytest.raises(InputError) as error:
+        table(run, data_dir=source)
+    assert f"python -m data.prepare --dataset=... --source={source} --out=DATA" in str(error.value)
+    with pytest.raises(InputError, match=rf"data\.prepare --dataset=\.\.\. --out={source}x\."):
+        table(run, data_dir=tmp_path / "srcx")
+
+
 def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", full(0.2))
     (run / "metrics.json").write_text(json.dumps({"metrics": {}, "popularity": {}}))
