@@ -90,9 +90,7 @@ def read_config_file(model_dir: Path) -> dict[str, Any]:
         raise InputError(
             "A run folder must hold a config.json",
             received=model_dir if model_dir.exists() else f"{model_dir}, which does not exist",
-            action=f"Did you mean a run in it, {runs[0]}, or all, {model_dir}/*?"
-            if runs
-            else train,
+            action=f"Give a run in it, such as {runs[0]}, or all: {model_dir}/*" if runs else train,
         )
     return _read_json(path)
 

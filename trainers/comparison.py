@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.differences import from_recipe, short_settings
+from configs.differences import from_recipe, short_name, short_settings
 from configs.results import badness
 from data.errors import InputError, nearest
+from trainers.board.settings import NOT_COMPARED
 from trainers.finished_runs import FinishedRun
 
 # Shown by default, where measured, in this order; by protocol, less its number of candidates. All
@@ -152,8 +153,11 @@ def _line(
 
 def _settings(run: FinishedRun, shows_data: bool) -> str:
     """Returns model and recipe of a run, with what differs from the recipe."""
-    changed = from_recipe(run.config, ("model", "trainer"))
-    changed.pop("trainer.seed", None)
+    changed = {
+        path: value
+        for path, value in from_recipe(run.config, ("model", "trainer")).items()
+        if short_name(path) not in ("seed", *NOT_COMPARED)
+    }
     data = [f"data={Path(run.config['data']['folder']).name}"] if shows_data else []
     return " ".join([run.name, *data, *filter(None, [short_settings(changed)])])
 

@@ -46,7 +46,7 @@ class Reporter:
     def steps(self, step: int, epoch: int, epochs: int, scalars: Mapping[str, float]) -> None:
         """Reports some steps: scalars by tag to TensorBoard, and a line now and then.
 
-        The line starts with `PROGRESS`, and ends with the best of validation so far.
+        The line starts with `PROGRESS`, and has the best of validation so far, and the time left.
         """
         if not self._board:
             return
@@ -63,7 +63,7 @@ class Reporter:
         self.line(
             f"{PROGRESS}{epoch + 1}/{epochs}  step {step}/{self._total_steps}  "
             f"loss {scalars[LOSS]:.4f}  {_short(scalars[EXAMPLES])} examples/s  "
-            f"{left} left{self._best}"
+            f"{self._best}{left} left"
         )
 
     def validation(self, state: TrainState, monitor: str, metrics: Mapping[str, float]) -> None:
@@ -76,7 +76,7 @@ class Reporter:
         """
         if not self._board:
             return
-        self._best = f"  best {state.best_value:.4f}" * math.isfinite(state.best_value)
+        self._best = f"best {state.best_value:.4f}  " * math.isfinite(state.best_value)
         self._board.scalars(state.step, of_evaluation(metrics, monitor, state.best_value))
         self._board.flush()
         values = json_values(dict(metrics))

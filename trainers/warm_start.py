@@ -47,21 +47,7 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
             action="Train it without --warm_start",
         )
     run = load_without_rows(config.trainer.warm_start)
-    if run.config.model_name != config.model_name:
-        raise InputError(
-            "A warm start needs a run of the same model",
-            received=f"{run.config.model_name} for {config.model_name}",
-            where=run.folder,
-            action="Start from a run of that model, or train without --warm_start",
-        )
-    check_columns(run, data)
-    if _numbers(model) != _numbers(run.model):
-        raise InputError(
-            "A warm start needs a model with the same numbers as inputs",
-            received=f"{', '.join(_numbers(model))}, trained {', '.join(_numbers(run.model))}",
-            where="model.exclude",
-            action="Use the model settings of the run to start from",
-        )
+    _check_alike(model, config, data, run)
     ids = renumber_all(run.data, data)
     old = run.model.tables.configs
     # Tables are called after a feature, or PART/FEATURE.
@@ -83,6 +69,26 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
             *_notes(model, run, data, anew),
         ]
     )
+
+
+def _check_alike(
+    model: Recommender, config: RunConfig, data: PreparedDataset, run: TrainedRun
+) -> None:
+    if run.config.model_name != config.model_name:
+        raise InputError(
+            "A warm start needs a run of the same model",
+            received=f"{run.config.model_name} for {config.model_name}",
+            where=run.folder,
+            action="Start from a run of that model, or train without --warm_start",
+        )
+    check_columns(run, data)
+    if _numbers(model) != _numbers(run.model):
+        raise InputError(
+            "A warm start needs a model with the same numbers as inputs",
+            received=f"{', '.join(_numbers(model))}, trained {', '.join(_numbers(run.model))}",
+            where="model.exclude",
+            action="Use the model settings of the run to start from",
+        )
 
 
 def _explain(error: InputError, config: RunConfig, run: TrainedRun) -> None:

@@ -72,7 +72,10 @@ def test_other_settings_are_other_lines_that_say_what_differs(tmp_path: Path) ->
 
 def test_a_run_alone_says_what_is_not_its_recipes(tmp_path: Path) -> None:
     sasrec = {"variant": "sasrec", "dim": 64, "dropout": 0.25, "layers": 3, "heads": 4}
-    run = write_run(tmp_path / "sasrec", full(0.2), model="bert4rec", settings=sasrec)
+    run = write_run(tmp_path / "sasrec", full(0.2), seed=7, model="bert4rec", settings=sasrec)
+    config = json.loads((run / "config.json").read_text())
+    config["trainer"]["checkpoint_minutes"] = 1.5  # which its quality does not depend on
+    (run / "config.json").write_text(json.dumps(config))
     settings = "bert4rec/default variant=sasrec dropout=0.25 layers=3 heads=4 and 1 more"
     assert table(run)[1][:2] == ["sasrec", settings]
 
@@ -281,7 +284,7 @@ def test_a_folder_of_runs_is_no_run(tmp_path: Path) -> None:
         write_run(tmp_path / name, full(0.2))
     with pytest.raises(InputError) as error:
         table(tmp_path)
-    assert f"Did you mean a run in it, {tmp_path / 'a'}, or all, {tmp_path}/*?" in str(error.value)
+    assert f"Give a run in it, such as {tmp_path / 'a'}, or all: {tmp_path}/*." in str(error.value)
     assert "--model_dir" not in str(error.value)  # nothing is to be trained over them
     with pytest.raises(InputError, match=rf"Train one: .* --model_dir={tmp_path / 'none'}"):
         table(tmp_path / "none")

@@ -171,9 +171,9 @@ def test_a_long_trial_tells_where_it_is(
     *lines, end = capsys.readouterr().out.splitlines()
     assert all(line.startswith("trial 1  epoch ") for line in lines)
     assert end.startswith("trial 1  validation ")
-    steps = [line for line in lines if " left" in line]
+    steps = [line for line in lines if line.endswith(" left")]
     assert re.search(r"epoch 1/2  step \d+/\d+  loss .* \d\d:\d\d left$", steps[0])
-    assert re.search(r"epoch 2/2  step .* left  best 0\.\d{4}$", steps[-1])
+    assert re.search(r"epoch 2/2  step .* best 0\.\d{4}  \d\d:\d\d left$", steps[-1])
     log = (job.trial_folder(1) / "log.txt").read_text()
     assert all(line.removeprefix("trial 1  ") in log for line in lines)
 
