@@ -111,5 +111,5 @@ SEARCH = (
     Choice("model.max_length", (20, 50, 100)),
     Choice("model.crop", ("last", "random")),
     Uniform("model.dropout", 0.0, 0.5),
-    Uniform("model.mask_share", 0.1, 0.6),
+    Uniform("model.mask_share", 0.1, 0.6, when={"model.variant": ("bert",)}),
 )

@@ -106,7 +106,7 @@ SEARCH = (
     Choice("model.interaction", ("dot", "cross")),
     Choice("model.dim", (8, 16, 32, 64)),
     Choice("model.top", ((64, 32), (128, 64), (256, 128))),
-    Integer("model.cross_layers", 1, 4),
+    Integer("model.cross_layers", 1, 4, when={"model.interaction": ("cross",)}),
     LogUniform("model.l2", 0.0001, 0.03),
     Uniform("model.dropout", 0.0, 0.5),
 )

@@ -203,13 +203,15 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     )
 }
 
+_GMF = {"model.variant": ("neumf", "gmf", "mf")}
+_MLP = {"model.variant": ("neumf", "mlp")}
 SEARCH = (
     LogUniform("trainer.learning_rate", 0.0005, 0.02),
     Choice("trainer.batch_size", (1024, 4096, 16384)),
-    Choice("model.gmf_dim", (16, 32, 64, 128)),
-    Choice("model.hidden", ((64, 32), (128, 64, 32), (256, 128, 64))),
+    Choice("model.gmf_dim", (16, 32, 64, 128), _GMF),
+    Choice("model.hidden", ((64, 32), (128, 64, 32), (256, 128, 64)), _MLP),
     Integer("model.negatives", 1, 8),
-    LogUniform("model.gmf_l2", 0.0001, 0.03),
-    LogUniform("model.mlp_l2", 0.0001, 0.03),
-    Uniform("model.dropout", 0.0, 0.5),
+    LogUniform("model.gmf_l2", 0.0001, 0.03, _GMF),
+    LogUniform("model.mlp_l2", 0.0001, 0.03, _MLP),
+    Uniform("model.dropout", 0.0, 0.5, _MLP),
 )

@@ -34,11 +34,16 @@ def apply_overrides(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
                 received=repr(assignment),
                 action="For example --set=trainer.epochs=3",
             )
-        changes[path] = parse(value, _type_of(config, path), path)
+        changes[path] = parse(value, type_of(config, path), path)
     return _rebuilt(config, changes)
 
 
-def _type_of(config: RunConfig, path: str) -> Any:
+def type_of(config: RunConfig, path: str) -> Any:
+    """Returns the type hint of a field.
+
+    Raises:
+        InputError: No such field; the nearest are named.
+    """
     known = field_paths(config)
     if path not in known:
         raise InputError(

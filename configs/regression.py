@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.results import badness, card_difference, protocol_of, read_results, results_file
+from configs.results import (
+    badness,
+    card_difference,
+    protocol_of,
+    read_results,
+    results_file,
+    results_on,
+)
 from configs.runs import read_config_file
 from data.errors import InputError, nearest
 
@@ -92,11 +99,8 @@ def check_not_worse(run: Path, baseline: Path, tolerances: Sequence[Tolerance]) 
 
 def _of_baseline(run: Path, baseline: Path) -> dict[str, Any]:
     data, own = (read_config_file(folder)["data"] for folder in (run, baseline))
-    sha256 = data["schema_sha256"]
-    path = results_file(baseline, None if sha256 == own["schema_sha256"] else sha256)
-    results = read_results(path)
-    # The name of the file holds some digits of the hash only.
-    if not results or results.get("evaluated_on", data)["schema_sha256"] != sha256:
+    path, results = results_on(baseline, own["schema_sha256"], data["schema_sha256"])
+    if not results:
         raise InputError(
             "The baseline must have been evaluated on the dataset of the run",
             received=f"no {path.name} of it",

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 METRICS_FILE = "metrics.json"
 LOWER_IS_BETTER = ("logloss", "normalised_entropy")
-_HASH_DIGITS = 8
+HASH_DIGITS = 8
 _CLICK = "click"  # the protocol of metrics that name none
 
 
@@ -22,7 +22,26 @@ def results_file(model_dir: Path, schema_sha256: str | None = None) -> Path:
     """
     if schema_sha256 is None:
         return model_dir / METRICS_FILE
-    return model_dir / f"metrics-on-{schema_sha256[:_HASH_DIGITS]}.json"
+    return model_dir / f"metrics-on-{schema_sha256[:HASH_DIGITS]}.json"
+
+
+def results_on(model_dir: Path, own_sha256: str, schema_sha256: str) -> tuple[Path, dict[str, Any]]:
+    """Returns the file of a run's results on a dataset, and its content.
+
+    Args:
+        model_dir: The run folder.
+        own_sha256: Hash of the schema of the dataset that the run was trained on.
+        schema_sha256: Hash of that of the dataset that it was evaluated on.
+
+    Returns:
+        The file, and its content: nothing where the run was not evaluated there.
+    """
+    is_own = own_sha256 == schema_sha256
+    path = results_file(model_dir, None if is_own else schema_sha256)
+    results = read_results(path)
+    # The name of the file holds some digits of the hash only.
+    found = results.get("evaluated_on", {}).get("schema_sha256", own_sha256)
+    return path, results if found == schema_sha256 else {}
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -85,10 +85,12 @@ def read_config_file(model_dir: Path) -> dict[str, Any]:
     """
     path = model_dir / CONFIG_FILE
     if not path.is_file():
+        runs = sorted(config.parent for config in model_dir.glob(f"*/{CONFIG_FILE}"))
+        train = f"Train one: python -m trainers.run --model=... --model_dir={model_dir}"
         raise InputError(
             "A run folder must hold a config.json",
             received=model_dir if model_dir.exists() else f"{model_dir}, which does not exist",
-            action="Train one: python -m trainers.run --model=... --model_dir=" + str(model_dir),
+            action=f"Give a run in it, such as {runs[0]}, or all: {model_dir}/*" if runs else train,
         )
     return _read_json(path)
 

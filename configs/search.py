@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from configs.base import RunConfig
-from configs.overrides import apply_overrides, as_text, field_paths
+from configs.overrides import apply_overrides, as_text, field_paths, parse, type_of
 from data.errors import InputError, nearest
+
+Conditions = Mapping[str, tuple[Any, ...]]
 
 # Trials are compared by what these say, or differ by luck alone.
 _THE_SAME_FOR_ALL = ("evaluation.", "trainer.fit_on", "trainer.monitor", "trainer.seed")
@@ -22,11 +24,14 @@ class Uniform:
         path: The field, such as `model.dropout`.
         low: Lowest value.
         high: Highest value.
+        when: Other fields by path, with the values for which this one matters; it is searched with
+            those alone.
     """
 
     path: str
     low: float
     high: float
+    when: Conditions = field(default_factory=dict)
 
     name: ClassVar[str] = "uniform"
     type: ClassVar[type] = float
@@ -73,10 +78,12 @@ class Choice:
     Attributes:
         path: The field, such as `model.hidden`.
         values: The values; lists of numbers are tuples.
+        when: As of `Uniform`.
     """
 
     path: str
     values: tuple[Any, ...]
+    when: Conditions = field(default_factory=dict)
 
     name: ClassVar[str] = "choice"
 
@@ -96,6 +103,31 @@ class Choice:
 Dimension = Uniform | Choice
 
 
+def applies(dimension: Dimension, values: Mapping[str, Any]) -> bool:
+    """Returns whether a dimension matters beside values of the other fields, by path."""
+    return all(
+        as_text(values[path]) in map(as_text, wanted) for path, wanted in dimension.when.items()
+    )
+
+
+def that_can_apply(space: Sequence[Dimension], config: RunConfig) -> tuple[Dimension, ...]:
+    """Returns the dimensions that some trial could heed, as what they depend on is searched or so.
+
+    Args:
+        space: The dimensions.
+        config: The recipe, with what `--set` fixes.
+    """
+    searched, fixed = {dimension.path for dimension in space}, field_paths(config)
+    return tuple(
+        dimension
+        for dimension in space
+        if all(
+            path in searched or path not in fixed or as_text(fixed[path]) in map(as_text, wanted)
+            for path, wanted in dimension.when.items()
+        )
+    )
+
+
 def check_space(space: Sequence[Dimension], config: RunConfig) -> None:
     """Checks that each dimension names a field, has room to search, and gives valid configs.
 
@@ -113,10 +145,15 @@ def check_space(space: Sequence[Dimension], config: RunConfig) -> None:
             action="Declare one in a file: --space=FILE.yaml",
         )
     paths = [dimension.path for dimension in space]
-    for dimension in space:
+    for place, dimension in enumerate(space):
         if paths.count(dimension.path) > 1:
             raise _wrong(dimension, "must search each field once", "twice")
         _check_dimension(dimension, config)
+        for path, wanted in dimension.when.items():
+            if path in paths[place:]:
+                raise _wrong(dimension, "must stand below what it depends on", repr(path))
+            for value in wanted:
+                parse(as_text(value), type_of(config, path), path)
 
 
 def _check_dimension(dimension: Dimension, config: RunConfig) -> None:
@@ -159,5 +196,7 @@ def without_fixed(space: Sequence[Dimension], assignments: Sequence[str]) -> tup
 def space_to_json(space: Sequence[Dimension]) -> Iterator[dict[str, Any]]:
     """Yields each dimension as JSON values."""
     for dimension in space:
-        values = {k: v for k, v in asdict(dimension).items() if k != "path"}
-        yield {"path": dimension.path, "kind": dimension.name, **values}
+        values = asdict(dimension)
+        if not dimension.when:
+            del values["when"]
+        yield {"path": values.pop("path"), "kind": dimension.name, **values}

@@ -3,7 +3,7 @@
 trainer.learning_rate: {log_uniform: [0.0001, 0.01]}
 model.dropout: {uniform: [0, 0.5]}
 model.negatives: {integer: [1, 8]}
-model.hidden: {choice: [[64, 32], [128, 64, 32]]}
+model.hidden: {choice: [[64, 32], [128, 64, 32]], when: {model.variant: [neumf, mlp]}}
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from data.errors import InputError
 from data.spec.yaml_text import block, check_keys, read_yaml
 
 _EXAMPLE = "docs/tuning.md"
+_WHEN = "when"
 _RANGES = {kind.name: kind for kind in (Uniform, LogUniform, Integer, LogInteger)}
 
 
@@ -32,7 +33,8 @@ def read_space(path: Path) -> tuple[Dimension, ...]:
 
 def _dimension(field: str, entry: Any, where: str) -> Dimension:
     entry = block(entry, where, _EXAMPLE)
-    check_keys(entry, (*_RANGES, Choice.name), where)
+    check_keys(entry, (*_RANGES, Choice.name, _WHEN), where)
+    when = _conditions(entry.pop(_WHEN, {}), f"{where}, {_WHEN}")
     values = next(iter(entry.values()), None)
     if len(entry) != 1 or not isinstance(values, list):
         raise InputError(
@@ -43,8 +45,20 @@ def _dimension(field: str, entry: Any, where: str) -> Dimension:
         )
     (name,) = entry
     if name == Choice.name:
-        return Choice(field, tuple(map(as_text, values)))
+        return Choice(field, tuple(map(as_text, values)), when)
     if len(values) != 2:
         raise InputError(f"`{name}` takes two bounds", received=values, where=where)
     low, high = (parse(as_text(value), _RANGES[name].type, where) for value in values)
-    return _RANGES[name](field, low, high)
+    return _RANGES[name](field, low, high, when)
+
+
+def _conditions(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
+    entry = block(entry, where, _EXAMPLE)
+    if not all(isinstance(values, list) and values for values in entry.values()):
+        raise InputError(
+            "A field that another depends on must have a list of values",
+            received=entry,
+            where=where,
+            action=f"{_EXAMPLE} has an example",
+        )
+    return {path: tuple(map(as_text, values)) for path, values in entry.items()}

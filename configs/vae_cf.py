@@ -133,7 +133,7 @@ SEARCH = (
     Choice("model.hidden", ((), (300,), (600,))),
     Choice("model.latent", (100, 200, 400)),
     Uniform("model.dropout", 0.2, 0.8),
-    Uniform("model.beta_cap", 0.05, 1.0),
-    LogInteger("model.anneal_steps", 500, 50_000),
+    Uniform("model.beta_cap", 0.05, 1.0, when={"model.variant": ("vae",)}),
+    LogInteger("model.anneal_steps", 500, 50_000, when={"model.variant": ("vae",)}),
     LogUniform("model.l2", 0.0001, 0.1),
 )

@@ -136,7 +136,7 @@ SEARCH = (
     Choice("model.dim", (8, 16, 32, 64)),
     Choice("model.hidden", ((64, 32), (128, 64), (256, 128))),
     Choice("model.buckets", (0, 16, 64)),
-    Choice("model.bucket_use", ("wide", "both")),
+    Choice("model.bucket_use", ("wide", "both"), when={"model.buckets": (16, 64)}),
     LogUniform("model.wide_rate_scale", 1.0, 100.0),
     LogUniform("model.l2", 0.0001, 0.03),
     Uniform("model.dropout", 0.0, 0.5),

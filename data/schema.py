@@ -193,10 +193,12 @@ class Schema:
         """
         path = folder / SCHEMA_FILE
         if not path.is_file():
+            # What is there may be the source, which must not be written over.
+            make = f"--source={folder} --out=DATA" if folder.exists() else f"--out={folder}"
             raise InputError(
                 "A prepared dataset must hold a schema.json",
                 received=folder if folder.exists() else f"{folder}, which does not exist",
-                action="Make one: python -m data.prepare --dataset=... --out=" + str(folder),
+                action=f"Make one: python -m data.prepare --dataset=... {make}",
             )
         try:
             value = json.loads(path.read_text(encoding="utf-8"))

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from configs.differences import from_recipe, short_name, short_settings
 from configs.results import badness
 from data.errors import InputError, nearest
+from trainers.board.settings import NOT_COMPARED
 from trainers.finished_runs import FinishedRun
 
-# Shown by default, where measured, in this order; by protocol, less its number of candidates.
+# Shown by default, where measured, in this order; by protocol, less its number of candidates. All
+# items stand before samples of them, which may order models otherwise (Krichene & Rendle, KDD 2020,
+# "On Sampled Metrics for Item Recommendation"); and NDCG, which heeds the place in the list, before
+# the share of lists with a hit.
 _DEFAULTS = {
-    "sampled": ("hr@10", "ndcg@10"),
-    "popular": ("hr@10", "ndcg@10"),
-    "full": ("hr@10", "ndcg@10"),
-    "foldin": ("recall@20", "ndcg@100"),
+    "full": ("ndcg@10", "hr@10"),
+    "foldin": ("ndcg@100", "recall@20"),
+    "sampled": ("ndcg@10", "hr@10"),
+    "popular": ("ndcg@10", "hr@10"),
     "click": ("auc", "logloss", "normalised_entropy", "calibration", "accuracy"),
 }
 
@@ -34,7 +40,8 @@ class Line:
     """One line of the table: runs that differ only in their seed, or a reference.
 
     Attributes:
-        name: Model and recipe, with the settings that tell it from lines of the same name.
+        name: The run folder, with as many of its parents as tell it from others.
+        settings: Model, recipe, and what was set otherwise than the recipe; empty of a reference.
         metrics: By metric; None where not every run measured it.
         parameters: Number of parameters; None where unknown, as below.
         train_seconds: Mean training time.
@@ -44,6 +51,7 @@ class Line:
     """
 
     name: str
+    settings: str
     metrics: dict[str, Spread | None]
     parameters: int | None = None
     train_seconds: float | None = None
@@ -53,7 +61,10 @@ class Line:
 
 
 def choose_metrics(runs: Sequence[FinishedRun], wanted: Sequence[str]) -> list[str]:
-    """Returns the metrics to show: those wanted, or else the usual ones of each protocol.
+    """Returns the metrics to show, the one that decides first.
+
+    Those wanted, in their order; or else the usual ones of each protocol, those that every run has
+    measured first.
 
     Raises:
         InputError: A metric that no run measured, or none of the usual ones was.
@@ -71,10 +82,13 @@ def choose_metrics(runs: Sequence[FinishedRun], wanted: Sequence[str]) -> list[s
     protocols = dict.fromkeys(name for run in runs for name in run.results["protocol"])
     usual = [
         metric if name == "click" else f"{metric}/{name}"
+        for kind, metrics in _DEFAULTS.items()
         for name in protocols
-        for metric in _DEFAULTS[name.rstrip("0123456789")]
+        for metric in metrics
+        if name.rstrip("0123456789") == kind
     ]
     shown = [name for name in usual if name in measured]
+    shown.sort(key=lambda name: any(name not in run.results["metrics"] for run in runs))
     if not shown:
         raise InputError(
             "A run must have measured one of the usual metrics",
@@ -92,10 +106,9 @@ def compare(runs: Sequence[FinishedRun], metrics: Sequence[str]) -> list[Line]:
     groups: dict[str, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(f"{run.name} {run.settings()}", []).append(run)
-    lines = [
-        _line(label, group, metrics)
-        for label, group in zip(_labels([*groups.values()]), groups.values(), strict=True)
-    ]
+    names = short_paths([run.folder for run in runs])
+    data = {run.config["data"]["schema_sha256"] for run in runs}
+    lines = [_line(group, metrics, names, len(data) > 1) for group in groups.values()]
     return sorted(
         lines, key=lambda line: [badness_of(name, line.metrics[name]) for name in metrics]
     )
@@ -111,19 +124,26 @@ def references(runs: Sequence[FinishedRun], metrics: Sequence[str]) -> list[Line
     for (name, fit_on), group in groups.items():
         values = _spreads([run.results["baseline"]["metrics"] for run in group], metrics)
         where = f" on {fit_on}" if len(groups) > 1 else ""
-        lines.append(Line(f"({name}{where})", values))
+        lines.append(Line(f"({name}{where})", "", values))
     reachable = [run.results["best_reachable"] for run in runs if run.results["best_reachable"]]
     if reachable and any(_spreads(reachable, metrics).values()):
-        lines.append(Line("(best reachable)", _spreads(reachable, metrics)))
+        lines.append(Line("(best reachable)", "", _spreads(reachable, metrics)))
     return lines
 
 
-def _line(label: str, group: Sequence[FinishedRun], metrics: Sequence[str]) -> Line:
+def _line(
+    group: Sequence[FinishedRun],
+    metrics: Sequence[str],
+    names: Mapping[Path, str],
+    shows_data: bool,
+) -> Line:
+    first, others = group[0], len(group) - 1
     timings = [run.results["timings"] for run in group]
     return Line(
-        label,
+        names[first.folder] + f" and {others} more" * bool(others),
+        _settings(first, shows_data),
         _spreads([run.results["metrics"] for run in group], metrics),
-        group[0].results["parameters"],
+        first.results["parameters"],
         _mean([timing.get("train_seconds") for timing in timings]),
         _mean([timing.get("examples_per_second") or None for timing in timings]),
         len({run.config["trainer"]["seed"] for run in group}),
@@ -131,15 +151,29 @@ def _line(label: str, group: Sequence[FinishedRun], metrics: Sequence[str]) -> L
     )
 
 
-def _labels(groups: Sequence[Sequence[FinishedRun]]) -> list[str]:
-    """Returns a name for each setting, with what tells it from others of the same name."""
-    labels = []
-    for group in groups:
-        mine = group[0].settings()
-        others = [other[0].settings() for other in groups if other[0].name == group[0].name]
-        told = [f"{k}={v}" for k, v in mine.items() if any(o.get(k) != v for o in others)]
-        labels.append(" ".join([group[0].name, *told]))
-    return labels
+def _settings(run: FinishedRun, shows_data: bool) -> str:
+    """Returns model and recipe of a run, with what differs from the recipe."""
+    changed = {
+        path: value
+        for path, value in from_recipe(run.config, ("model", "trainer")).items()
+        if short_name(path) not in ("seed", *NOT_COMPARED)
+    }
+    data = [f"data={Path(run.config['data']['folder']).name}"] if shows_data else []
+    return " ".join([run.name, *data, *filter(None, [short_settings(changed)])])
+
+
+def short_paths(paths: Sequence[Path]) -> dict[Path, str]:
+    """Returns each path's last part, with as many parents as tell it from the others."""
+    parts = {path: path.resolve().parts for path in paths}
+
+    def shortest(path: Path) -> str:
+        mine = parts[path]
+        for length in range(1, len(mine) + 1):
+            if sum(other[-length:] == mine[-length:] for other in parts.values()) == 1:
+                break
+        return str(Path(*mine[-length:]))
+
+    return {path: shortest(path) for path in paths}
 
 
 def _spreads(

@@ -14,16 +14,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from configs.results import HASH_DIGITS
 from data.atomic import atomic_folder
 from data.dataset import PreparedDataset
 from data.schema import FIRST_ID
 from trainers.click_details import ClickDetails, calibration_table
 from trainers.user_ranks import RankingDetails, metric_columns
 
-DETAILS_FOLDER = "evaluation"
+_FOLDER = "evaluation"
 USERS_FILE, ITEMS_FILE = "users.parquet", "items.parquet"
 ROWS_FILE, CALIBRATION_FILE = "rows.parquet", "calibration.parquet"
 MOST_ROWS = 5_000_000  # of a click task that are kept, of 8 bytes at most
+
+
+def details_folder(model_dir: Path, schema_sha256: str | None = None) -> Path:
+    """Returns the folder of the files.
+
+    Args:
+        model_dir: The run folder.
+        schema_sha256: Hash of the dataset that it was evaluated on, if not its own.
+    """
+    if schema_sha256 is None:
+        return model_dir / _FOLDER
+    return model_dir / f"{_FOLDER}-on-{schema_sha256[:HASH_DIGITS]}"
 
 
 def write_details(
@@ -35,7 +48,7 @@ def write_details(
     """Writes the files atomically; columns that an earlier evaluation alone had are kept.
 
     Args:
-        folder: The folder of the files, in the run's.
+        folder: As `details_folder` returns it.
         details: What was found.
         data: The prepared dataset.
         fit_on: Splits that were trained on, in which the events of items are counted.

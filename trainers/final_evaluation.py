@@ -11,8 +11,9 @@ from configs.results import results_file
 from configs.runs import load_run, read_config_file
 from data.dataset import PreparedDataset
 from models.communicator import Communicator
+from trainers.announcements import below_baseline
 from trainers.board.projector import write_projector
-from trainers.details import DETAILS_FOLDER
+from trainers.details import details_folder
 from trainers.results import final_results, results_table, write_results
 
 
@@ -28,7 +29,7 @@ def evaluate_run(
     Args:
         model_dir: The run folder.
         data_dir: Where its dataset is now; or another dataset with the same columns, whose results
-            get a file of their own.
+            get a file and a folder of their own.
         timings: Of its training.
         settings: What is measured.
         communicator: Other processes.
@@ -42,12 +43,15 @@ def evaluate_run(
     own = given is None or sha256 == read_config_file(model_dir)["data"]["schema_sha256"]
     run = load_run(model_dir, data_dir if own else None, communicator)
     run = replace(run, config=replace(run.config, evaluation=settings))
-    details = model_dir / DETAILS_FOLDER if own else None
+    details = details_folder(model_dir, None if own else sha256)
     results = final_results(run, timings, communicator, details, None if own else given)
     if communicator.rank == 0:
         path = results_file(model_dir, None if own else sha256)
         write_results(path, results)
         print(results_table(results, settings.ks))
+        warning = below_baseline(run, results) if own else None
+        if warning:
+            print(warning)
         if not own:
             print("\n".join(_notes(model_dir, results)))
             print(f"written to {path}")

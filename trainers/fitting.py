@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from configs.base import RunConfig
 from configs.registry import build_model
-from configs.runs import CHECKPOINTS, config_to_json
+from configs.runs import CHECKPOINTS
 from data.dataset import PreparedDataset
 from models.closed_form import ClosedForm
 from models.communicator import Communicator
 from models.recommender import Recommender
+from trainers.announcements import what_is_trained
 from trainers.closed_form import solve
 from trainers.loop import AfterEvaluation, Trainer
 from trainers.placements import placement_table
@@ -57,6 +57,8 @@ def fit(
         profile_steps: First and last step to profile.
         after_evaluation: As `Trainer` takes it; not called of a model that is solved at once.
     """
+    if communicator.rank == 0:
+        print(what_is_trained(config, data, model_dir), file=sys.stderr)
     with precision(config.trainer.mixed_precision):
         model = build_model(config, data, communicator)
     if not any((model_dir / CHECKPOINTS).glob("step-*")):  # which hold all that was adopted
@@ -64,10 +66,8 @@ def fit(
         taken_over = warm_start(model, config, data) if config.trainer.warm_start else ""
         if taken_over and communicator.rank == 0:
             print(taken_over, file=sys.stderr)
-    if communicator.rank == 0:
-        print(json.dumps(config_to_json(config), indent=2), file=sys.stderr)
-        if communicator.size > 1:
-            print(placement_table(model), file=sys.stderr)
+    if communicator.rank == 0 and communicator.size > 1:
+        print(placement_table(model), file=sys.stderr)
     if isinstance(model, ClosedForm):
         return Fitted(model, solve(config, data, model, model_dir, communicator), 0)
     profiler = Profiler(model_dir, profile_steps)

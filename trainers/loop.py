@@ -26,7 +26,7 @@ from trainers.checkpoints import Checkpoints
 from trainers.evaluation import Evaluator, evaluated_splits, make_evaluator
 from trainers.profiling import Profiler
 from trainers.rank_report import of_ranks
-from trainers.reporting import Reporter
+from trainers.reporting import PROGRESS, Reporter
 from trainers.selection import find_monitor, judge
 from trainers.signals import on_signal
 from trainers.steps import Call, Steps
@@ -66,6 +66,7 @@ class Trainer:
         self._config = config.trainer
         self._data = data
         self._model = model
+        self._model_dir = model_dir
         self._communicator = communicator
         self._checkpoints = Checkpoints(model_dir, self._config.keep_checkpoints, communicator)
         self.state = self._checkpoints.newest()
@@ -140,6 +141,11 @@ class Trainer:
         is_chosen = self._evaluator is not None and math.isfinite(self.state.best_value)
         reason = f"validation {self._monitor}" if is_chosen else "last epoch"
         self._checkpoints.mark_best(self.state.best_step, reason)
+        if is_chosen and self.state.best_step == self.state.step and not self._stops_early():
+            self._reporter.line(
+                "The best epoch was the last: more --epochs may do better, from the start or from "
+                f"here by --warm_start={self._model_dir} in another --model_dir"
+            )
         self._reporter.close()
         return self.state
 
@@ -198,7 +204,7 @@ class Trainer:
         judge(state, self._monitor, metrics[self._monitor])
         self._reporter.validation(state, self._monitor, metrics)
         self._reporter.line(
-            f"epoch {state.epoch}/{self._config.epochs}  validation {self._monitor} "
+            f"{PROGRESS}{state.epoch}/{self._config.epochs}  validation {self._monitor} "
             f"{metrics[self._monitor]:.4f}  best {state.best_value:.4f} at step {state.best_step}"
         )
         if self._after_evaluation:

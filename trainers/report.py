@@ -2,13 +2,15 @@
 
   python -m trainers.report RUN RUN ...
   python -m trainers.report runs/* --out=report.html --metrics=ndcg@10/full,hr@10/full
+  python -m trainers.report YESTERDAYS_RUN TODAYS_RUN --data_dir=TODAY
 
 RUN is a --model_dir of trainers.run. The page is one file that needs no network and no script, for
 a mail or an archive: leaderboard with confidence intervals, paired tests, learning curves, metrics
 by length of history and by popularity, coverage, calibration of click models, time and memory,
 protocol cards, and the settings that differ. It reads run folders alone; docs/report.md explains
 each figure. Runs that differ only in their seed are one line; runs evaluated differently are
-refused.
+refused. --data_dir compares runs that were trained on several datasets on one of them, on which
+--mode=evaluate of trainers.run has evaluated those of the others.
 """
 
 from __future__ import annotations
@@ -29,7 +31,16 @@ EXIT_BAD_INPUT = 2
 
 _OUT = flags.DEFINE_string("out", "report.html", "HTML file to write, replaced if it exists.")
 _METRICS = flags.DEFINE_list(
-    "metrics", [], "Metrics to compare, by name as in metrics.json; by default the usual ones."
+    "metrics",
+    [],
+    "Metrics to compare, by name as in metrics.json, the first of which sorts and decides who the "
+    "others are tested against; by default the usual ones, NDCG among all items first.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Prepared dataset to compare the runs on, where they were trained on several: by their results "
+    "of --mode=evaluate there.",
 )
 
 
@@ -49,7 +60,9 @@ def main(argv: list[str]) -> None:
     """Parses and calls."""
     try:
         path = _page_file(_OUT.value)
-        write_text(path, report_page([Path(folder) for folder in argv[1:]], _METRICS.value))
+        folders = [Path(folder) for folder in argv[1:]]
+        data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
+        write_text(path, report_page(folders, _METRICS.value, data_dir))
         print(path)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from trainers.board.writer import BoardWriter
 from trainers.result import json_values
 from trainers.train_state import TrainState
 
+PROGRESS = "epoch "  # with which lines on where training is begin
 _EVALUATIONS = "metrics.jsonl"
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -37,11 +39,15 @@ class Reporter:
         self._board = board
         self._last_line = 0.0
         self._started: tuple[float, int] | None = None
+        self._best = ""
         if board:
             _cut(model_dir / _EVALUATIONS, evaluated)
 
     def steps(self, step: int, epoch: int, epochs: int, scalars: Mapping[str, float]) -> None:
-        """Reports some steps: scalars by tag to TensorBoard, and a line now and then."""
+        """Reports some steps: scalars by tag to TensorBoard, and a line now and then.
+
+        The line starts with `PROGRESS`, and has the best of validation so far, and the time left.
+        """
         if not self._board:
             return
         self._board.scalars(step, scalars)
@@ -55,8 +61,9 @@ class Reporter:
         started, first_step = self._started
         left = _clock((now - started) / (step - first_step) * (self._total_steps - step))
         self.line(
-            f"epoch {epoch + 1}/{epochs}  step {step}/{self._total_steps}  "
-            f"loss {scalars[LOSS]:.4f}  {_short(scalars[EXAMPLES])} examples/s  {left} left"
+            f"{PROGRESS}{epoch + 1}/{epochs}  step {step}/{self._total_steps}  "
+            f"loss {scalars[LOSS]:.4f}  {_short(scalars[EXAMPLES])} examples/s  "
+            f"{self._best}{left} left"
         )
 
     def validation(self, state: TrainState, monitor: str, metrics: Mapping[str, float]) -> None:
@@ -69,6 +76,7 @@ class Reporter:
         """
         if not self._board:
             return
+        self._best = f"best {state.best_value:.4f}  " * math.isfinite(state.best_value)
         self._board.scalars(state.step, of_evaluation(metrics, monitor, state.best_value))
         self._board.flush()
         values = json_values(dict(metrics))

@@ -41,6 +41,7 @@ from models.communicator import Communicator
 from trainers import plan_flags
 from trainers.agreement import failing_together, largest
 from trainers.allocator import keep_freed_memory
+from trainers.announcements import next_commands
 from trainers.distributed import make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
 from trainers.failures import explained_failures
@@ -108,6 +109,8 @@ def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> Non
     timings = _fit(config, model_dir, communicator)
     gc.collect()  # the evaluation reads the tables anew, and twice they may not fit
     evaluate_run(model_dir, _DATA_DIR.value, timings, config.evaluation, communicator)
+    if communicator.rank == 0:
+        print(next_commands(model_dir))
 
 
 def _fit(config: RunConfig, model_dir: Path, communicator: Communicator) -> dict[str, float]:

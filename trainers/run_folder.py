@@ -159,7 +159,8 @@ def _check_same(model_dir: Path, wanted: dict[str, Any]) -> None:
         raise InputError(
             "The run folder must not hold a finished run",
             received=model_dir,
-            action="Evaluate it with --mode=evaluate, or train anew with --overwrite",
+            action="Evaluate it with --mode=evaluate; train on from it in another --model_dir with "
+            f"--warm_start={model_dir}; or train anew with --overwrite",
         )
     saved = read_config_file(model_dir)
     for part in ("model_name", "model", "trainer", "evaluation", "data"):

@@ -26,7 +26,7 @@ from absl import app, flags
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.overrides import apply_overrides
 from configs.registry import MODELS, entry, recipe
-from configs.search import check_space, without_fixed
+from configs.search import check_space, that_can_apply, without_fixed
 from configs.search_file import read_space
 from data.errors import InputError
 from trainers.agreement import StoppedError
@@ -72,7 +72,7 @@ def make_job() -> TuningJob:
         raise InputError("--model must be given", action=f"Known: {', '.join(MODELS)}")
     config = apply_overrides(recipe(_MODEL.value, _RECIPE.value), _SET.value)
     declared = read_space(Path(_SPACE.value)) if _SPACE.value else entry(_MODEL.value).search
-    space = without_fixed(declared, _SET.value)
+    space = that_can_apply(without_fixed(declared, _SET.value), config)
     check_space(space, config)
     folder = _required(_STUDY_DIR.value, "--study_dir")
     return TuningJob(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from configs.base import RunConfig
+from configs.overrides import as_text, field_paths
 from configs.runs import TrainedRun, best_checkpoint, load_without_rows
 from data.dataset import PreparedDataset
 from data.errors import InputError
@@ -39,12 +40,46 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
         InputError: No such run, one of another model or of other settings, or a dataset of other
             columns.
     """
-    run = load_without_rows(config.trainer.warm_start)
-    if run.config.model_name != config.model_name or isinstance(model, ClosedForm):
+    if isinstance(model, ClosedForm):
         raise InputError(
-            "A warm start needs a run of the same model, trained in steps",
+            "A warm start needs a model that is trained in steps",
+            received=f"{config.model_name}, which is solved from the data in one go",
+            action="Train it without --warm_start",
+        )
+    run = load_without_rows(config.trainer.warm_start)
+    _check_alike(model, config, data, run)
+    ids = renumber_all(run.data, data)
+    old = run.model.tables.configs
+    # Tables are called after a feature, or PART/FEATURE.
+    named = {table: table.rpartition("/")[2] for table in old}
+    of_tables = {table: ids[name] for table, name in named.items() if name in ids}
+    model.tables.build_slots()
+    try:
+        anew = transfer_rows(best_checkpoint(run.folder) / TABLES, old, model.tables, of_tables)
+        transfer_dense(model, run.model, ids)
+    except InputError as error:
+        _explain(error, config, run)
+        raise
+    model.tables.updates.assign(run.model.tables.updates)
+    used = {name: ids[name] for name in ids if name in named.values() or _is_output(model, name)}
+    return "\n".join(
+        [
+            f"warm start from {run.folder}, step {run.step:,}; rows moved by raw id:",
+            *_table(used),
+            *_notes(model, run, data, anew),
+        ]
+    )
+
+
+def _check_alike(
+    model: Recommender, config: RunConfig, data: PreparedDataset, run: TrainedRun
+) -> None:
+    if run.config.model_name != config.model_name:
+        raise InputError(
+            "A warm start needs a run of the same model",
             received=f"{run.config.model_name} for {config.model_name}",
             where=run.folder,
+            action="Start from a run of that model, or train without --warm_start",
         )
     check_columns(run, data)
     if _numbers(model) != _numbers(run.model):
@@ -54,23 +89,21 @@ def warm_start(model: Recommender, config: RunConfig, data: PreparedDataset) -> 
             where="model.exclude",
             action="Use the model settings of the run to start from",
         )
-    ids = renumber_all(run.data, data)
-    old = run.model.tables.configs
-    # Tables are called after a feature, or PART/FEATURE.
-    named = {table: table.rpartition("/")[2] for table in old}
-    of_tables = {table: ids[name] for table, name in named.items() if name in ids}
-    model.tables.build_slots()
-    anew = transfer_rows(best_checkpoint(run.folder) / TABLES, old, model.tables, of_tables)
-    model.tables.updates.assign(run.model.tables.updates)
-    transfer_dense(model, run.model, ids)
-    used = {name: ids[name] for name in ids if name in named.values() or _is_output(model, name)}
-    return "\n".join(
-        [
-            f"warm start from {run.folder}, step {run.step:,}; rows moved by raw id:",
-            *_table(used),
-            *_notes(model, run, data, anew),
-        ]
-    )
+
+
+def _explain(error: InputError, config: RunConfig, run: TrainedRun) -> None:
+    """Raises what explains that weights do not go over, where the models have other settings."""
+    ours, theirs = (field_paths(of) for of in (config, run.config))
+    differing = [p for p in ours if p.startswith("model.") and ours[p] != theirs[p]]
+    if differing:
+        found = [f"{p}={as_text(ours[p])}, trained with {as_text(theirs[p])}" for p in differing]
+        flags = [f"--set={path}={as_text(theirs[path])}" for path in differing]
+        raise InputError(
+            "A warm start needs a model with the settings of the run to start from",
+            received="; ".join(found),
+            where=run.folder,
+            action=f"Give {' '.join(flags)}, or train without --warm_start",
+        ) from error
 
 
 def _is_output(model: Recommender, feature: str) -> bool:

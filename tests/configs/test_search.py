@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.overrides import apply_overrides
 from configs.registry import MODELS, recipe
 from configs.search import (
     Choice,
@@ -14,7 +15,9 @@ from configs.search import (
     LogInteger,
     LogUniform,
     Uniform,
+    applies,
     check_space,
+    that_can_apply,
     without_fixed,
 )
 from configs.search_file import read_space
@@ -74,7 +77,7 @@ def test_a_space_in_a_file_is_that_of_python(tmp_path: Path) -> None:
         "model.dropout: {uniform: [0, 0.5]}\n"
         "model.negatives: {integer: [1, 8]}\n"
         "model.gmf_dim: {log_integer: [8, 128]}\n"
-        "model.hidden: {choice: [[64, 32], [128]]}\n"
+        "model.hidden: {choice: [[64, 32], [128]], when: {model.variant: [neumf, mlp]}}\n"
         "trainer.mixed_precision: {choice: [off, bfloat16]}\n"
     )
     space = read_space(path)
@@ -84,8 +87,39 @@ def test_a_space_in_a_file_is_that_of_python(tmp_path: Path) -> None:
         Integer("model.negatives", 1, 8),
         LogInteger("model.gmf_dim", 8, 128),
     )
+    assert space[4].when == {"model.variant": ("neumf", "mlp")}
     assert [d.ends() for d in space[4:]] == [("64,32", "128"), ("off", "bfloat16")]
     check_space(space, recipe("ncf", "default"))
+
+
+GMF = Choice("model.gmf_dim", (8, 16), when={"model.variant": ("gmf", "mf")})
+
+
+def test_what_the_fixed_variant_ignores_is_not_searched() -> None:
+    config = recipe("bert4rec", "default")
+    space = MODELS["bert4rec"].search
+    assert that_can_apply(space, config) == space  # the variant is searched
+    for variant, is_searched in (("bert", True), ("sasrec", False)):
+        fixed = [f"model.variant={variant}"]
+        left = that_can_apply(without_fixed(space, fixed), apply_overrides(config, fixed))
+        assert ("model.mask_share" in {d.path for d in left}) == is_searched
+    assert applies(GMF, {"model.variant": "mf"})
+    assert not applies(GMF, {"model.variant": "mlp"})
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ((GMF, Choice("model.variant", ("gmf", "mlp"))), "must stand below what it depends on"),
+        ((Choice("model.gmf_dim", (8, 16), {"model.varian": ("gmf",)}),), "'model.variant'"),
+        ((Choice("model.gmf_dim", (8, 16), {"model.variant": ("fm",)}),), "'neumf' or 'gmf'"),
+    ],
+)
+def test_a_condition_that_cannot_hold_is_refused(
+    space: tuple[Dimension, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check_space(space, recipe("ncf", "default"))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +132,9 @@ def test_a_space_in_a_file_is_that_of_python(tmp_path: Path) -> None:
         ("model.dropout: {uniform: [0, 1, 2]}\n", "takes two bounds"),
         ("model.dropout: {uniform: [0, high]}\n", "must be a value of type float"),
         ("model.dropout: 0.5\n", "must be a block"),
+        ("model.dropout: {uniform: [0, 1], when: mlp}\n", "must be a block"),
+        ("model.dropout: {uniform: [0, 1], when: {model.variant: mlp}}\n", "a list of values"),
+        ("model.dropout: {when: {model.variant: [mlp]}}\n", "searched in one way"),
         ("- model.dropout\n", "must be a block"),
     ],
 )

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import tensorflow as tf
 
@@ -97,6 +98,12 @@ def test_results_have_a_file_of_their_own(
     assert said[-1] == f"written to {path}"
     assert (run.folder / "metrics.json").read_bytes() == own
     results = json.loads(path.read_text())
+    details = run.folder / path.stem.replace("metrics", "evaluation")
+    users = pl.read_parquet(details / "users.parquet")
+    assert users["user"].to_list() == raw_users(today, "test")
+    assert users["hr@5/full"].mean() == pytest.approx(results["metrics"]["hr@5/full"])
+    own_users = pl.read_parquet(run.folder / "evaluation" / "users.parquet")
+    assert own_users["user"].to_list() == raw_users(yesterday, "test")
     assert results["evaluated_on"]["schema_sha256"] == today.schema_sha256
     assert results["protocol"]["full"]["users"] == today.split("histories", "test").rows
     # A target that the model does not know is a miss, so no more can be hit than are known.
@@ -115,6 +122,11 @@ def test_results_have_a_file_of_their_own(
     )
     assert results["trained_targets"] == moved > 0  # both logs are drawn by chance
     assert said[-2].startswith(f"WARNING: {moved} targets are pairs")
+
+
+def raw_users(data: PreparedDataset, split: str) -> list[str]:
+    users = data.read("histories", split)["user"]
+    return [str(raw) for raw in data.raw_ids("user")[users - FIRST_ID]]  # type: ignore[operator]
 
 
 def raw_histories(data: PreparedDataset, split: str) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from tests.browser import DESKTOP, PHONE, OpenPage, open_browser
 from tests.trainers.written_runs import CARD, write_evaluated_run, write_run
 from trainers.click_details import ClickDetails
 from trainers.click_metrics import click_metrics
-from trainers.details import DETAILS_FOLDER, write_details
+from trainers.details import details_folder, write_details
 from trainers.report_page.page import report_page
 
 REPOSITORY = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def click_runs(
         run, found = folder / name, ClickDetails(labels, logits)
         cards = {"click": {"dataset": EVIL, "split": "test", "rows": 3_000}}
         write_run(run, dict(click_metrics(labels, logits)), recipe=name, cards=cards)
-        write_details(run / DETAILS_FOLDER, found, synthetic_data, ("train",))
+        write_details(details_folder(run), found, synthetic_data, ("train",))
         results = json.loads((run / "metrics.json").read_text())
         row = {"value": EVIL, "rows": 40, "auc": None, "logloss": 0.5, "calibration": 1.0}
         (run / "metrics.json").write_text(json.dumps({**results, "slices": {"colour": [row]}}))
@@ -125,8 +125,11 @@ def test_the_page_shows_all_sections_and_the_numbers_of_the_runs(
     first, second, bad = (frame["ndcg@10/full"].to_numpy() for frame in users)
     good = (first + second) / 2
     rows = cells(browser, "leaderboard")
-    assert rows[0] == ["model/recipe", "ndcg@10/full", "hr@10/full", "parameters", "seeds"]
-    assert [row[0] for row in rows[1:]] == ["ncf/default", f"ncf/{EVIL}", "(popularity)"]
+    assert rows[0] == ["run", "ndcg@10/full", "hr@10/full", "parameters", "seeds"]
+    assert [row[0] for row in rows[1:]] == ["good1 and 1 more", "bad & <b>", "(popularity)"]
+    settings = browser.page.locator("#leaderboard tbody th small").all_inner_texts()
+    assert settings == ["ncf/default epochs=3", f"ncf/{EVIL} epochs=3"]
+    assert "The best by ndcg@10/full first" in browser.page.inner_text("#leaderboard")
     assert rows[1][1] == f"{good.mean():.4f}"
     assert rows[1][-1] == "2"
     assert rows[2][1] == f"{bad.mean():.4f}"
@@ -142,7 +145,7 @@ def test_the_page_shows_all_sections_and_the_numbers_of_the_runs(
     browser.requests.clear()
     check(browser, path, CLICK)
     assert browser.page.inner_text("h1") == EVIL
-    assert [row[0] for row in cells(browser, "tests", 1)[1:]] == ["ncf/worse"]
+    assert [row[0] for row in cells(browser, "tests", 1)[1:]] == ["worse"]
     assert [row[-1] for row in cells(browser, "tests", 1)[1:]] == ["worse"]  # a higher logloss
     assert cells(browser, "slices")[1][:2] == [EVIL, "40"]
 
@@ -158,13 +161,29 @@ def test_a_run_of_an_older_version_shows_the_rest_and_says_how_to_get_it(
     runs: list[Path], tmp_path: Path
 ) -> None:
     old = tmp_path / "old"
-    shutil.copytree(runs[2], old, ignore=shutil.ignore_patterns(DETAILS_FOLDER))
+    shutil.copytree(runs[2], old, ignore=shutil.ignore_patterns(details_folder(runs[2]).name))
     page = report_page([runs[0], old], [])
     assert f"python -m trainers.run --mode=evaluate --model_dir={old}" in page
     assert "It takes two lines" in page or "Nothing to test" in page
     alone = report_page([old], [])
     assert 'id="leaderboard"' in alone
     assert 'id="history"' not in alone
+
+
+def test_yesterdays_run_is_tested_on_todays_data(
+    runs: list[Path], synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    old = write_evaluated_run(
+        tmp_path / "old", synthetic_data, noise=3.0, recipe="old", elsewhere=True
+    )
+    page = report_page([runs[0], old], ["hr@10/full"], synthetic_data.folder)
+    (tested,) = re.findall(r'id="tests".*?</section>', page, flags=re.DOTALL)
+    assert ">worse" in tested
+    assert "0.9000" not in page  # what it reached on its own
+    assert "validated on the dataset that it was trained on" in page
+    shutil.rmtree(details_folder(old, synthetic_data.schema_sha256))
+    page = report_page([runs[0], old], [], synthetic_data.folder)
+    assert f"--mode=evaluate --data_dir={synthetic_data.folder} --model_dir={old}" in page
 
 
 def test_more_lines_than_colours_are_all_in_the_tables(tmp_path: Path) -> None:
@@ -174,15 +193,15 @@ def test_more_lines_than_colours_are_all_in_the_tables(tmp_path: Path) -> None:
     ]
     page = report_page(folders, [])
     assert "Charts show the first 8 lines" in page
-    assert all(f"ncf/r{n}" in page for n in range(10))
+    assert all(f"ncf/r{n} epochs=3" in page for n in range(10))
 
 
 def test_rows_that_were_too_many_are_told(click_runs: list[Path], tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(click_runs[0], run)
-    (run / DETAILS_FOLDER / "rows.parquet").unlink()
+    (details_folder(run) / "rows.parquet").unlink()
     page = report_page([run], [])
-    assert "ncf/worse has too many rows to keep" in page
+    assert "run has too many rows to keep" in page
     assert 'id="calibration"' in page
 
 

@@ -64,15 +64,25 @@ def test_tiny_recipe_reaches_most_of_the_best_score(
     assert results["metrics"]["ndcg@10/full"] > 1.2 * results["baseline"]["metrics"]["ndcg@10/full"]
     assert results["protocol"]["full"]["users"] == synthetic_data.split("histories", "test").rows
     assert "best reachable" in done.stdout
+    *table, following, export = done.stdout.splitlines()
+    assert following == f"Next: python -m trainers.report {tmp_path / 'run'}"
+    assert export.startswith(f"Then: python -m serving.export --model_dir={tmp_path / 'run'} ")
+    said = [line for line in done.stderr.splitlines() if line.startswith(("ncf, ", "  other"))]
+    assert len(said) == 2
+    assert said[1] == "  other than recipe tiny: trainer.epochs=20"
+    assert "WARNING: ndcg" not in done.stdout
+    assert '"trainer"' not in done.stderr  # all settings are in config.json
     evaluated = run_module(*evaluation(tmp_path / "run"))
-    assert evaluated.stdout.splitlines()[1:] == done.stdout.splitlines()[1:]
+    assert evaluated.stdout.splitlines()[1:] == table[1:]
 
 
 def test_a_later_evaluation_adds_to_what_was_measured(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    done = run_module(*command(synthetic_data, tmp_path, "--epochs=1"))
+    done = run_module(*command(synthetic_data, tmp_path, "--epochs=1", "--learning_rate=1e-9"))
     assert done.returncode == 0, done.stderr
+    assert "\nWARNING: ndcg@10/sampled99 0." in done.stdout  # it has learned nothing
+    assert "The best epoch was the last: more --epochs may do better" in done.stderr
     before = json.loads((tmp_path / "metrics.json").read_text())
     more = ("--set=evaluation.protocols=full", "--set=evaluation.ks=3")
     done = run_module(*evaluation(tmp_path, *more))
@@ -186,7 +196,7 @@ def test_another_config_in_the_same_folder_is_refused(
     assert first.returncode == 0, first.stderr
     finished = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=1"))
     assert finished.returncode == 2
-    assert "--overwrite" in finished.stderr
+    assert f"--warm_start={tmp_path / 'run'}; or train anew with --overwrite" in finished.stderr
     (tmp_path / "run" / "metrics.json").unlink()
     other = run_module(*command(synthetic_data, tmp_path / "run", "--epochs=2"))
     assert "trainer.epochs=2, started with 1" in other.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,14 +21,17 @@ from configs.search import Choice, LogUniform
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
+from trainers import reporting
 from trainers.closed_form import solve
 from trainers.evaluation import make_evaluator
 from trainers.planning import plan
+from trainers.tuning import progress
 from trainers.tuning.job import TuningJob
 from trainers.tuning.next_trial import next_trial
 from trainers.tuning.report import importances, study_table
 from trainers.tuning.search import report
 from trainers.tuning.study import create_study, retry_interrupted, sampler, started
+from trainers.tuning.trial import trial_config
 from trainers.tuning.workers import Crew
 
 USELESS, GOOD = 1e-9, 0.005
@@ -151,6 +155,52 @@ def test_a_trial_below_the_median_ends_early(make_job: Callable[..., TuningJob])
     assert importances(study) == {RATES.path: 1.0}
 
 
+def test_a_long_trial_tells_where_it_is(
+    make_job: Callable[..., TuningJob],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(reporting, "_SECONDS_BETWEEN_LINES", 0.0)
+    job = make_job("trainer.steps_per_call=2", trials=2)
+    open_study(job)
+    next_trial(job)
+    brief = capsys.readouterr().out.splitlines()
+    assert len(brief) == 1  # of seconds, of which nobody need be told before it ends
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    next_trial(job)
+    *lines, end = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("trial 1  epoch ") for line in lines)
+    assert end.startswith("trial 1  validation ")
+    steps = [line for line in lines if line.endswith(" left")]
+    assert re.search(r"epoch 1/2  step \d+/\d+  loss .* \d\d:\d\d left$", steps[0])
+    assert re.search(r"epoch 2/2  step .* best 0\.\d{4}  \d\d:\d\d left$", steps[-1])
+    log = (job.trial_folder(1) / "log.txt").read_text()
+    assert all(line.removeprefix("trial 1  ") in log for line in lines)
+
+
+def test_what_another_variant_ignores_is_not_searched_for_it(
+    make_job: Callable[..., TuningJob],
+) -> None:
+    variants = Choice("model.variant", ("gmf", "mlp"))
+    widths = Choice("model.gmf_dim", (8, 32), when={"model.variant": ("gmf",)})
+    job = make_job("model.variant=mlp", space=(variants, widths))
+    study = open_study(job)
+    study.sampler = sampler(job, 0)
+    seen: dict[str, set[int]] = {"gmf": set(), "mlp": set()}
+    for _ in range(12):
+        trial = study.ask()
+        config = trial_config(job, trial)
+        seen[config.model.variant].add(config.model.gmf_dim)
+        assert ("model.gmf_dim" in trial.params) == (config.model.variant == "gmf")
+        study.tell(trial, 0.1)
+    assert seen == {"gmf": {8, 32}, "mlp": {job.config.model.gmf_dim}}
+    paths = [dimension.path for dimension in job.space]
+    table = study_table(study, paths, job.recipe_values()).splitlines()
+    head, *rows = (row.split() for row in table)
+    assert head[-2:] == ["variant", "gmf_dim"]
+    assert {(row[-2], row[-1] == "-") for row in rows} == {("gmf", False), ("mlp", True)}
+
+
 def test_a_trial_that_diverges_or_does_not_fit_is_told_of(
     make_job: Callable[..., TuningJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +267,7 @@ def test_the_least_logloss_is_the_best(make_job: Callable[..., TuningJob]) -> No
             params={RATES.path: str(GOOD)}, distributions=DISTRIBUTIONS, value=value
         )
         study.add_trial(trial)
-    rows = study_table(study, job.recipe_values()).splitlines()[1:]
+    rows = study_table(study, [RATES.path], job.recipe_values()).splitlines()[1:]
     assert [row.split()[1] for row in rows] == ["0.3000", "0.4000", "0.5000"]
 
 

@@ -164,12 +164,40 @@ def test_other_models_and_other_widths_are_refused(
     with pytest.raises(InputError, match=r"same numbers as inputs\. Received: , trained price"):
         warm_start(build_model(config, data), config, data)
     config = apply_overrides(load_run(run).config, [f"trainer.warm_start={run}", "model.dim=3"])
-    with pytest.raises(InputError, match="must be of the same kind"):
+    width = load_run(run).config.model.dim
+    told = (
+        rf"settings of the run .*model\.dim=3, trained with {width}\. .*--set=model\.dim={width},"
+    )
+    with pytest.raises(InputError, match=told):
         warm_start(build_model(config, data), config, data)
     other = "dlrm" if config.model_name == "wide_deep" else "wide_deep"
     config = apply_overrides(recipe(other, "tiny"), [f"trainer.warm_start={run}"])
     with pytest.raises(InputError, match="a run of the same model"):
         warm_start(build_model(config, data), config, data)
+
+
+def test_another_variant_is_named_and_no_shapes(
+    logs: dict[str, PreparedDataset], tmp_path: Path
+) -> None:
+    config = random_run("bert4rec", logs["before"], tmp_path / "run")
+    changes = [f"trainer.warm_start={tmp_path / 'run'}", "model.variant=sasrec"]
+    config = apply_overrides(config, changes)
+    with pytest.raises(InputError) as found:
+        warm_start(build_model(config, logs["grown"]), config, logs["grown"])
+    assert str(found.value) == (
+        "A warm start needs a model with the settings of the run to start from. Received: "
+        f"model.variant=sasrec, trained with bert. At: {tmp_path / 'run'}. Give "
+        "--set=model.variant=bert, or train without --warm_start."
+    )
+
+
+def test_a_model_that_is_solved_at_once_has_no_warm_start(
+    logs: dict[str, PreparedDataset], tmp_path: Path
+) -> None:
+    config = random_run("ease", logs["before"], tmp_path / "run")
+    config = apply_overrides(config, [f"trainer.warm_start={tmp_path / 'run'}"])
+    with pytest.raises(InputError, match=r"ease, which is solved .* in one go.*without --warm_st"):
+        warm_start(build_model(config, logs["grown"]), config, logs["grown"])
 
 
 def test_other_columns_are_refused(

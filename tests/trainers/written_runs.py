@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from configs.base import EvaluationConfig
+from configs.results import results_file
 from data.dataset import PreparedDataset
-from trainers.details import DETAILS_FOLDER, write_details
+from trainers.details import details_folder, write_details
 from trainers.ranking_evaluation import RankingEvaluator
 
 CARD = {"dataset": "movies", "split": "test", "users": 60, "candidates_sha256": "aa"}
+TRAINED_ON = "0123456789"
 Values = dict[str, float | None]
 
 
@@ -30,6 +32,7 @@ def write_run(
     best: Values | None = None,
     cards: dict[str, dict[str, Any]] | None = None,
     timings: Values | None = None,
+    trained_on: str = TRAINED_ON,
 ) -> Path:
     """Writes a run folder as the trainer leaves it; without metrics, one that is not finished."""
     folder.mkdir(parents=True)
@@ -39,7 +42,7 @@ def write_run(
         "model": {"gmf_dim": 64, **(settings or {})},
         "trainer": {"seed": seed, "epochs": 3, "fit_on": list(fit_on)},
         "evaluation": {},
-        "data": {"folder": "/data", "name": "movies", "schema_sha256": "0123456789"},
+        "data": {"folder": "/data", "name": "movies", "schema_sha256": trained_on},
     }
     (folder / "config.json").write_text(json.dumps(config))
     if metrics is None:
@@ -54,6 +57,19 @@ def write_run(
     }
     (folder / "metrics.json").write_text(json.dumps(results))
     return folder
+
+
+def write_results_on(run: Path, metrics: Values, sha256: str, **more: Any) -> None:
+    """Writes what an evaluation of a run on another dataset leaves."""
+    own = json.loads((run / "metrics.json").read_text())
+    results = {
+        **own,
+        "metrics": metrics,
+        "timings": {"evaluation_seconds": 1.0},
+        "evaluated_on": {"schema_sha256": sha256},
+        **more,
+    }
+    results_file(run, sha256).write_text(json.dumps(results))
 
 
 class NoisyPopularity:
@@ -73,14 +89,30 @@ class NoisyPopularity:
 
 
 def write_evaluated_run(
-    folder: Path, data: PreparedDataset, *, noise: float, seed: int = 1, recipe: str = "default"
+    folder: Path,
+    data: PreparedDataset,
+    *,
+    noise: float,
+    seed: int = 1,
+    recipe: str = "default",
+    elsewhere: bool = False,
 ) -> Path:
-    """Writes a run of a ranking with what its evaluation found of each user and item."""
+    """Writes a run of a ranking with what its evaluation found of each user and item.
+
+    One that was trained `elsewhere` has been evaluated on the dataset, too.
+    """
     config = EvaluationConfig(ks=(5, 10))
     scorer, protocols = NoisyPopularity(data, noise, seed), ("sampled", "full")
     result = RankingEvaluator(scorer, data, "test", config, protocols, detailed=True).evaluate()
     assert result.details is not None
     metrics: Values = dict(result.metrics)
-    write_run(folder, metrics, seed=seed, recipe=recipe, cards=result.cards)
-    write_details(folder / DETAILS_FOLDER, result.details, data, ("train",))
+    sha256 = data.schema_sha256
+    if elsewhere:
+        write_run(folder, {"hr@10/full": 0.9}, seed=seed, recipe=recipe)
+        write_results_on(folder, metrics, sha256, protocol=result.cards)
+    else:
+        write_run(folder, metrics, seed=seed, recipe=recipe, cards=result.cards, trained_on=sha256)
+    write_details(
+        details_folder(folder, sha256 if elsewhere else None), result.details, data, ("train",)
+    )
     return folder

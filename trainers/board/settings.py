@@ -9,7 +9,7 @@ from typing import Any
 from configs.base import RunConfig
 
 # Where, how often and how fast, which the model that comes out does not depend on.
-_NOT_COMPARED = (
+NOT_COMPARED = (
     "placement",
     "replicate_mib",
     "wire_dtype",
@@ -28,7 +28,7 @@ def compared(config: RunConfig) -> dict[str, Setting]:
     found: dict[str, Setting] = {"model": config.model_name, "recipe": config.recipe}
     for part, settings in (("model", config.model), ("trainer", config.trainer)):
         for name, value in dataclasses.asdict(settings).items():
-            if name not in _NOT_COMPARED:
+            if name not in NOT_COMPARED:
                 found[f"{part}.{name}"] = _plain(value)
     return found
 

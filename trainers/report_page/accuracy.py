@@ -36,7 +36,7 @@ def leaderboard(compared: Compared) -> Section:
     columns = [_column(compared, metric) for metric in compared.metrics]
     rows = [
         [
-            Cell(evidence.line.name, series=place),
+            Cell(evidence.line.name, evidence.line.settings, series=place),
             *(column[place] for column in columns),
             Cell(number(evidence.line.parameters)),
             Cell(str(evidence.line.seeds)),
@@ -46,7 +46,7 @@ def leaderboard(compared: Compared) -> Section:
     for line in compared.references:
         cells = [_plain(line, metric) for metric in compared.metrics]
         rows.append([Cell(line.name), *cells, Cell(UNKNOWN), Cell(UNKNOWN)])
-    head = ["model/recipe", *compared.metrics, "parameters", "seeds"]
+    head = ["run", *compared.metrics, "parameters", "seeds"]
     text = f"The best by {compared.metrics[0]} first. " + _OF_INTERVALS.format(units=units)
     text += _OF_ROWS if compared.is_click else ""
     each = [
@@ -98,10 +98,11 @@ def paired_tests(compared: Compared) -> Section:
     best = compared.lines[0]
     units = "rows" if compared.is_click else "users"
     text = (
-        f"Each line less the first, {best.line.name}, on the same {units}: a paired t-test, which "
-        "is surer than comparing two intervals. p is corrected for the number of lines (Holm): "
-        f"below {_LEVEL}, a difference as large would hardly come from the choice of {units} "
-        "alone. The rest is what one split and these seeds cannot tell."
+        f"Each line less the first, {best.line.name}, which is the best by {compared.metrics[0]}, "
+        f"on the same {units}: a paired t-test, which is surer than comparing two intervals. p is "
+        f"corrected for the number of lines (Holm): below {_LEVEL}, a difference as large would "
+        f"hardly come from the choice of {units} alone. The rest is what one split and these seeds "
+        "cannot tell."
     )
     tables = []
     for metric in compared.metrics:
@@ -133,7 +134,7 @@ def _tests(metric: str, found: Sequence[tuple[Evidence, PairedTest]]) -> Table:
                 Cell(_verdict(metric, interval.mean, p)),
             ]
         )
-    return Table(["model/recipe", "difference", "p (Holm)", "verdict"], rows, metric)
+    return Table(["run", "difference", "p (Holm)", "verdict"], rows, metric)
 
 
 def _verdict(metric: str, difference: float, p: float) -> str:
@@ -163,6 +164,8 @@ def learning_curves(compared: Compared) -> Section:
         Chart(f"validation {metric}", curves(of, "step", f"validation {metric} by step"))
         for metric, of in list(series.items())[:_MOST_CURVES]
     ]
+    if len({run.config["data"]["schema_sha256"] for run in compared.runs}) > 1:
+        notes.append("Each line was validated on the dataset that it was trained on.")
     text = (
         "Validation during training, a curve for each seed. A curve that still rises at its end "
         "was cut short; one that falls overfits, and its best step was kept. Steps of runs with "

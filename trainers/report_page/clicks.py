@@ -35,7 +35,7 @@ def calibration(compared: Compared) -> Section:
         folded.append(_bins(evidence.line.name, first))
     drawn = [curves(series, "mean prediction", "clicked by predicted", True)] if series else []
     charts = [Chart("share clicked", svg) for svg in drawn]
-    head = ["model/recipe", "expected calibration error", "bins"]
+    head = ["run", "expected calibration error", "bins"]
     tables = [Table(head, rows)] if rows else []
     return Section("calibration", "Calibration", text, charts, tables, folded)
 

@@ -14,7 +14,6 @@ from trainers.click_details import ClickDetails
 from trainers.comparison import Line
 from trainers.details import (
     CALIBRATION_FILE,
-    DETAILS_FOLDER,
     ITEMS_FILE,
     ROWS_FILE,
     USERS_FILE,
@@ -32,11 +31,11 @@ class Evidence:
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        self._folders = [run.folder / DETAILS_FOLDER for run in line.runs]
+        self._folders = [run.details for run in line.runs]
 
-    def missing(self) -> list[Path]:
+    def missing(self) -> list[FinishedRun]:
         """Returns the runs that were evaluated before such files were written."""
-        return [folder.parent for folder in self._folders if not folder.is_dir()]
+        return [run for run in self.line.runs if not run.details.is_dir()]
 
     def has_rows(self) -> bool:
         """Returns whether all runs kept the rows of a click task."""

@@ -101,7 +101,7 @@ def _add(
         ]
         for place, evidence, of in found
     ]
-    folded.append(Table(["model/recipe", *names], rows, f"{title}, by {axis}"))
+    folded.append(Table(["run", *names], rows, f"{title}, by {axis}"))
 
 
 def recommended(compared: Compared) -> Section:
@@ -128,7 +128,7 @@ def recommended(compared: Compared) -> Section:
         axis = "popularity of the item"
         drawn = dots(series, _BUCKET_NAMES, axis, f"share of {title} by {axis}", 1 / BUCKETS)
         charts.append(Chart(f"share of the {title}", drawn))
-        head = ["model/recipe", "coverage", "Gini", "mean popularity", "novelty"]
+        head = ["run", "coverage", "Gini", "mean popularity", "novelty"]
         tables.append(Table(head, rows, title))
     return Section("coverage", "Coverage and popularity bias", text, charts, tables)
 

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from trainers.comparison import choose_metrics, compare, references
-from trainers.finished_runs import check_protocols, read_runs
+from trainers.finished_runs import check_protocols, evaluation_notes, read_runs
 from trainers.report_page import accuracy, clicks, groups, record
 from trainers.report_page.charts import SERIES
 from trainers.report_page.evidence import Compared, Evidence
@@ -18,17 +18,20 @@ from trainers.report_page.tables import Section
 _MARKS = "\u25cf\u25a0\u25b2\u25c6\u25bc\u271a\u2716\u2605"  # as the charts' markers
 
 
-def report_page(folders: Sequence[Path], wanted: Sequence[str]) -> str:
+def report_page(
+    folders: Sequence[Path], wanted: Sequence[str], data_dir: Path | None = None
+) -> str:
     """Returns the page as HTML.
 
     Args:
         folders: The run folders.
         wanted: Metrics to compare; the usual ones where empty.
+        data_dir: Dataset to compare them on; by default the one that they were trained on.
 
     Raises:
         InputError: No finished run, or runs that cannot be compared.
     """
-    runs, unfinished = read_runs(folders)
+    runs, unfinished = read_runs(folders, data_dir)
     check_protocols(runs)
     metrics = choose_metrics(runs, wanted)
     lines = [Evidence(line) for line in compare(runs, metrics)]
@@ -48,7 +51,7 @@ def report_page(folders: Sequence[Path], wanted: Sequence[str]) -> str:
         first_protocol=name,
         sections=[section for section in _sections(compared) if _has_content(section)],
         notes=_left_out(compared, unfinished),
-        legend=[evidence.line.name for evidence in compared.drawn],
+        legend=[evidence.line for evidence in compared.drawn],
         marks=_MARKS,
         series=SERIES,
     )
@@ -92,19 +95,19 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _left_out(compared: Compared, unfinished: Sequence[Path]) -> list[str]:
-    """Returns what the page does not show, and how to get it."""
+    """Returns what the page does not show and how to get it, and what flatters a run."""
     notes = [f"{folder} is not finished and was left out." for folder in unfinished]
     for evidence in compared.lines:
         notes += [
-            f"{folder} was evaluated by a version that kept nothing of each user or row: no "
-            "intervals, tests or groups of its line. Get them with: python -m trainers.run "
-            f"--mode=evaluate --model_dir={folder}"
-            for folder in evidence.missing()
+            f"{run.folder} was evaluated by a version that kept nothing of each user or row: no "
+            f"intervals, tests or groups of its line. Get them with: {run.evaluation_command()}"
+            for run in evidence.missing()
         ]
     without_rows = [e for e in compared.lines if e.calibration() and not e.has_rows()]
     notes += [
         f"{e.line.name} has too many rows to keep: no intervals and tests." for e in without_rows
     ]
+    notes += [f"{note}." for note in evaluation_notes(compared.runs)]
     if len(compared.lines) > SERIES:
         notes.append(f"Charts show the first {SERIES} lines; the tables have all.")
     return notes

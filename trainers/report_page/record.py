@@ -32,7 +32,7 @@ def cost(compared: Compared) -> Section:
                 Cell(str(evidence.line.runs[0].results.get("machine", UNKNOWN))),
             ]
         )
-    head = ["model/recipe", "training s", "examples/s", "to the end of training s"]
+    head = ["run", "training s", "examples/s", "to the end of training s"]
     head += ["evaluation s", "peak memory GiB", "machine"]
     return Section("cost", "Time and memory", text, tables=[Table(head, rows)])
 

@@ -10,7 +10,7 @@ from configs.base import RunConfig
 from configs.overrides import field_paths
 from configs.results import LOWER_IS_BETTER
 from configs.runs import config_to_json
-from configs.search import Dimension, space_to_json
+from configs.search import Dimension, applies, space_to_json
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from trainers.evaluation import evaluated_splits
@@ -97,9 +97,9 @@ class TuningJob:
         return {**config, "search": space, "data": data.schema_sha256}
 
     def recipe_values(self) -> dict[str, Any]:
-        """Returns the recipe's own values of the searched fields, by path."""
+        """Returns the recipe's own values of the searched fields that matter to it, by path."""
         values = field_paths(self.config)
-        return {dimension.path: values[dimension.path] for dimension in self.space}
+        return {d.path: values[d.path] for d in self.space if applies(d, values)}
 
     def recipe_params(self) -> dict[str, float | str]:
         """Returns those that a search may find, as a sampler proposes them."""
@@ -107,5 +107,5 @@ class TuningJob:
         return {
             dimension.path: dimension.proposed(values[dimension.path])
             for dimension in self.space
-            if dimension.contains(values[dimension.path])
+            if dimension.path in values and dimension.contains(values[dimension.path])
         }

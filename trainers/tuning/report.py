@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from configs.overrides import as_text
+from configs.differences import short_name, shown_value
 from trainers.text_table import text_table
 from trainers.tuning.study import (
     EPOCHS,
@@ -26,11 +26,6 @@ _FAILURES_SHOWN = 3
 _FEWEST_TO_COMPARE = 5
 
 
-def short_name(path: str) -> str:
-    """Returns a field's name without `model.` or `trainer.`."""
-    return path.rpartition(".")[2]
-
-
 def trial_line(study: Study, trial: FrozenTrial) -> str:
     """Returns one line on a trial that has just ended."""
     epochs = trial.user_attrs.get(EPOCHS)
@@ -43,7 +38,7 @@ def trial_line(study: Study, trial: FrozenTrial) -> str:
         found = f"failed: {trial.user_attrs.get(ERROR, 'interrupted')}"
     best = best_trial(study)
     so_far = f"  best {best.value:.4f}, trial {best.number}" if best else ""
-    values = " ".join(f"{short_name(k)}={_shown(v)}" for k, v in trial.params.items())
+    values = " ".join(f"{short_name(k)}={shown_value(v)}" for k, v in trial.params.items())
     what = "the recipe" if RECIPE in trial.user_attrs else values
     return f"trial {trial.number}  {found}, {length}{so_far}  ({what})"
 
@@ -56,25 +51,22 @@ def _seconds(trial: FrozenTrial) -> str:
     return f"{trial.duration.total_seconds():,.0f}" if trial.duration else "?"
 
 
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else as_text(value) or "none"
-
-
-def study_table(study: Study, recipe: Mapping[str, object]) -> str:
+def study_table(study: Study, paths: Sequence[str], recipe: Mapping[str, object]) -> str:
     """Returns the best trials as a table, the best first.
 
     Args:
         study: The study.
-        recipe: The searched fields by path, with the recipe's own values.
+        paths: The searched fields.
+        recipe: The recipe's own values of those that matter to it, by path.
     """
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
     done.sort(key=lambda trial: sign * (trial.value or 0.0))
-    rows = [["trial", "validation", "epochs", "seconds", *map(short_name, recipe)]]
+    rows = [["trial", "validation", "epochs", "seconds", *map(short_name, paths)]]
     for trial in done[:_TRIALS_SHOWN]:
         is_recipe = " (the recipe)" if RECIPE in trial.user_attrs else ""
         found = recipe if is_recipe else trial.params
-        values = [_shown(found[path]) for path in recipe]
+        values = [shown_value(found[path]) if path in found else "-" for path in paths]
         epochs = str(trial.user_attrs.get(EPOCHS, "-"))
         name, value = f"{trial.number}{is_recipe}", f"{trial.value:.4f}"
         rows.append([name, value, epochs, _seconds(trial), *values])

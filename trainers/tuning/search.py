@@ -66,7 +66,8 @@ def report(job: TuningJob, data: PreparedDataset, study: Study) -> str:
         f"--model_dir={job.folder / 'best'}",
     ]
     train = f"Train it, and read test once:\npython -m trainers.run {shlex.join(command)}"
-    return "\n".join([study_table(study, job.recipe_values()), *lines, train])
+    paths = [dimension.path for dimension in job.space]
+    return "\n".join([study_table(study, paths, job.recipe_values()), *lines, train])
 
 
 def _write_recipe(job: TuningJob, data: PreparedDataset, study: Study, best: FrozenTrial) -> Path:

@@ -12,9 +12,9 @@ import tensorflow as tf
 from optuna.trial import FrozenTrial
 
 from configs.base import RunConfig
-from configs.overrides import apply_overrides, as_text
+from configs.overrides import apply_overrides, as_text, field_paths
 from configs.registry import entry
-from configs.search import Choice, Dimension
+from configs.search import Choice, Dimension, applies
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.closed_form import ClosedForm
@@ -28,6 +28,7 @@ from trainers.run_folder import open_run_folder
 from trainers.selection import find_monitor
 from trainers.train_state import TrainState
 from trainers.tuning.job import TuningJob
+from trainers.tuning.progress import Progress
 from trainers.tuning.study import EPOCHS, ERROR, METRIC, RECIPE
 from trainers.tuning.turn import Turn
 
@@ -65,7 +66,10 @@ class Objective:
             config = trial_config(self.job, trial)
             open_run_folder(folder, config, self.data, overwrite=False)
             self.turn.end()
-            with (folder / LOG_FILE).open("a", encoding="utf-8") as log, redirect_stderr(log):
+            with (
+                (folder / LOG_FILE).open("a", encoding="utf-8") as log,
+                redirect_stderr(Progress(log, trial.number)),
+            ):
                 return _train(config, self.data, folder, trial)
         except (InputError, MemoryError, tf.errors.ResourceExhaustedError) as error:
             trial.set_user_attr(ERROR, next(iter(str(error).splitlines()), type(error).__name__))
@@ -78,11 +82,18 @@ def trial_config(job: TuningJob, trial: optuna.Trial | FrozenTrial) -> RunConfig
     Raises:
         InputError: They do not go together.
     """
-    is_recipe = RECIPE in trial.user_attrs
-    own = job.recipe_params()  # what the others lack is not to be proposed for it
-    dimensions = [d for d in job.space if not is_recipe or d.path in own]
-    proposed = [f"{d.path}={as_text(_suggest(trial, d))}" for d in dimensions]
-    return job.config if is_recipe else apply_overrides(job.config, proposed)
+    if RECIPE in trial.user_attrs:
+        own = job.recipe_params()  # what the others lack is not to be proposed for it
+        for dimension in job.space:
+            if dimension.path in own:
+                _suggest(trial, dimension)
+        return job.config
+    values, proposed = field_paths(job.config), []
+    for dimension in job.space:
+        if applies(dimension, values):
+            values[dimension.path] = _suggest(trial, dimension)
+            proposed.append(f"{dimension.path}={as_text(values[dimension.path])}")
+    return apply_overrides(job.config, proposed)
 
 
 def _suggest(trial: optuna.Trial | FrozenTrial, dimension: Dimension) -> float | str:
