@@ -33,6 +33,7 @@ from benchmarks.results import dated, machine
 from benchmarks.suites import SUITES
 from benchmarks.timeline import exchange_seconds
 from data.atomic import write_json, write_text
+from data.command_line import no_argument, parse_flags
 
 # A suite, whose model, data and batch are taken, and where its tables are.
 CASES = {
@@ -184,8 +185,7 @@ def _ms(seconds: list[float]) -> str:
 
 def main(argv: list[str]) -> None:
     """Runs the cases."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     os.environ.setdefault("PYTHON", sys.executable)  # for the launchers
     os.environ.setdefault("NETWORK_INTERFACE", "lo")
     stem = dated(Path(_OUT.value))
@@ -206,4 +206,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     __doc__ = str(__doc__).replace("CASES", ", ".join(CASES))
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

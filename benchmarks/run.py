@@ -28,6 +28,7 @@ from benchmarks.contest import Contest
 from benchmarks.datasets import Clicks, Ratings, datasets
 from benchmarks.results import dated, table, write
 from benchmarks.suites import SUITES
+from data.command_line import no_argument, parse_flags
 from data.errors import InputError
 
 _SUITE = flags.DEFINE_multi_enum("suite", [], sorted(SUITES), "Suites to run; all if not given.")
@@ -53,8 +54,7 @@ def quick_datasets() -> dict[str, Clicks | Ratings]:
 
 def main(argv: list[str]) -> None:
     """Runs the suites, prints their tables and writes them."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     quick = _QUICK.value
     names = _SUITE.value or (_QUICK_SUITES if quick else list(SUITES))
     known = quick_datasets() if quick else datasets(_MOVIELENS.value, _GOWALLA.value)
@@ -90,4 +90,4 @@ def _check_known(suite: Suite, known: dict[str, Clicks | Ratings]) -> None:
 
 if __name__ == "__main__":
     __doc__ = str(__doc__).replace("SUITES", ", ".join(SUITES))
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -28,6 +28,7 @@ from benchmarks.load import Load, grpc_requests, quantiles, rest_requests, run_l
 from benchmarks.results import dated, machine
 from benchmarks.served import Asked, asked_of, exports_of, server, serving_table
 from data.atomic import write_json, write_text
+from data.command_line import EXIT_BAD_INPUT, no_argument, parse_flags
 from data.errors import InputError
 
 _EXPORTS = flags.DEFINE_list("exports", None, "Exports by model name: NAME=FOLDER, by comma.")
@@ -137,14 +138,13 @@ def _write(found: dict[str, list[Load]]) -> None:
 
 def main(argv: list[str]) -> None:
     """Measures, prints a table and writes it."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     try:
         _run()
     except (InputError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(EXIT_BAD_INPUT)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -28,7 +28,7 @@ import tensorflow as tf
 import uvloop
 from absl import app, flags
 
-from data.command_line import no_argument, parse_flags
+from data.command_line import EXIT_BAD_INPUT, no_argument, parse_flags
 from data.errors import InputError
 from serving.server.model_manager import ManagerOptions, ModelManager
 from serving.server.model_versions import LoadOptions
@@ -43,8 +43,6 @@ from serving.server.settings import (
     read_metrics_path,
     read_models,
 )
-
-EXIT_BAD_INPUT = 2
 
 flags.DEFINE_integer("port", 8500, "Port of the gRPC API; 0 for none.", 0, 65535)
 flags.DEFINE_integer("rest_api_port", 8501, "Port of the RESTful API; 0 for none.", 0, 65535)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data.atomic import atomic_folder, write_json
+from data.command_line import EXIT_BAD_INPUT
 from data.errors import InputError
 from serving.model_card import ModelCard, write_card
 from serving.precision import TOLERANCES, Precision
@@ -24,7 +25,6 @@ from serving.versions import check_is_base_path, version_folders
 
 SAMPLE_FILE = "sample.npz"
 WRITTEN_FILE = "written.json"
-EXIT_BAD_INPUT = 2
 _REPOSITORY = Path(__file__).parents[1]
 
 # Writes the SavedModel and its warm-up requests into the first folder; into the second SAMPLE_FILE,

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
+from data.command_line import EXIT_BAD_INPUT
 from data.errors import InputError
 from trainers.agreement import OtherRankError, StoppedError
 from trainers.distributed import is_lost_rank
 
-EXIT_BAD_INPUT = 2
 EXIT_LOST_RANK = 3
 EXIT_SIGTERM = 143
 

@@ -31,12 +31,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 from absl import app, flags
 
 from data.atomic import write_text
+from data.command_line import EXIT_BAD_INPUT, parse_flags
 from data.errors import InputError
 from trainers.comparison import Line, Spread, choose_metrics, compare, references
 from trainers.finished_runs import check_protocols, evaluation_notes, read_runs
 from trainers.text_table import text_table
 
-EXIT_BAD_INPUT = 2
 _UNKNOWN = "-"
 _NAMES = 2  # columns of words
 
@@ -155,4 +155,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

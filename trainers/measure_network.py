@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
+from data.command_line import EXIT_BAD_INPUT, no_argument, parse_flags
 from data.errors import InputError
 from models.communicator import Communicator
 from models.graphs import graph_function
@@ -119,8 +120,7 @@ def report(timed: list[Timed], network: Network) -> str:
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     logging.set_verbosity(logging.ERROR)
     try:
         kib = _sizes(_SIZES.value)
@@ -133,7 +133,7 @@ def main(argv: list[str]) -> None:
             )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(EXIT_BAD_INPUT)
     timed = measure(communicator, kib, _REPEATS.value)
     if communicator.rank == 0:
         print(report(timed, fit([t for t in timed if t.collective.name == "all-to-all"])))
@@ -151,4 +151,4 @@ def _sizes(given: list[str]) -> list[int]:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -24,10 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 from absl import app, flags
 
 from data.atomic import write_text
+from data.command_line import EXIT_BAD_INPUT, parse_flags
 from data.errors import InputError
 from trainers.report_page.page import report_page
-
-EXIT_BAD_INPUT = 2
 
 _OUT = flags.DEFINE_string("out", "report.html", "HTML file to write, replaced if it exists.")
 _METRICS = flags.DEFINE_list(
@@ -70,4 +69,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

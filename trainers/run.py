@@ -34,6 +34,7 @@ from configs.runs import (
     config_from_json,
     read_config_file,
 )
+from data.command_line import no_argument, parse_flags
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.process_memory import peak_bytes
@@ -191,8 +192,7 @@ def run() -> None:
 
 def main(argv: list[str]) -> None:
     """Parses, builds and calls."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     keep_freed_memory()
     logging.set_verbosity(logging.ERROR)  # TensorFlow's notes on checkpoints help no user
     with explained_failures():
@@ -200,4 +200,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

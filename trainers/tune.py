@@ -28,11 +28,11 @@ from configs.overrides import apply_overrides
 from configs.registry import MODELS, entry, recipe
 from configs.search import check_space, that_can_apply, without_fixed
 from configs.search_file import read_space
+from data.command_line import EXIT_BAD_INPUT, no_argument, parse_flags
 from data.errors import InputError
 from trainers.agreement import StoppedError
 from trainers.tuning.job import TuningJob
 
-EXIT_BAD_INPUT = 2
 EXIT_SIGTERM = 143
 
 _MODEL = flags.DEFINE_enum("model", None, sorted(MODELS), "The model to tune.")
@@ -94,8 +94,7 @@ def _required(value: str | None, flag: str) -> Path:
 
 def main(argv: list[str]) -> None:
     """Parses and calls."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     try:
         job = make_job()
         try:
@@ -118,4 +117,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

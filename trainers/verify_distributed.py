@@ -30,6 +30,7 @@ from absl import app, flags, logging
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
 from configs.registry import MODELS
 from data.assemble import PrepareOptions, prepare
+from data.command_line import EXIT_BAD_INPUT, no_argument, parse_flags
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.sources import synthetic
@@ -81,8 +82,7 @@ def _synthetic(folder: Path) -> PreparedDataset:
 
 def main(argv: list[str]) -> None:
     """Checks all cases."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    no_argument(argv)
     logging.set_verbosity(logging.ERROR)
     faults: list[Any] = []
     try:
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> None:
         communicator = make_communicator(_WIRE.value)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(EXIT_BAD_INPUT)
     with tempfile.TemporaryDirectory() as folder:
         verifier = Verifier(_synthetic(Path(folder) / "data"), communicator, _WIRE.value)
         for case in cases:
@@ -106,4 +106,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.command_line import EXIT_BAD_INPUT
 from trainers.bad_days.outcome import UnexpectedError, check
 
 REPOSITORY = Path(__file__).parents[2]
-EXIT_BAD_INPUT = 2
 _PATIENCE_SECONDS = 600.0
 
 

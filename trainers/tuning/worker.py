@@ -15,12 +15,12 @@ import threading
 from absl import logging
 
 import models  # noqa: F401  Keras 2 must be chosen before tf.keras is touched.
+from data.command_line import EXIT_BAD_INPUT
 from data.errors import InputError
 from trainers.agreement import StoppedError
 from trainers.allocator import keep_freed_memory
 from trainers.tuning.next_trial import next_trial
 
-EXIT_BAD_INPUT = 2
 EXIT_SIGTERM = 143
 
 
