@@ -39,11 +39,11 @@ def from_recipe(
     }
 
 
-def short_settings(settings: Mapping[str, Any], most: int | None = _SHOWN) -> str:
+def short_settings(settings: Mapping[str, Any]) -> str:
     """Returns settings as `variant=sasrec epochs=30 and 2 more`."""
     shown = [f"{short_name(path)}={shown_value(value)}" for path, value in settings.items()]
-    more = len(shown) - len(shown[:most])
-    return " ".join(shown[:most]) + f" and {more} more" * bool(more)
+    more = len(shown[_SHOWN:])
+    return " ".join(shown[:_SHOWN]) + f" and {more} more" * bool(more)
 
 
 def short_name(path: str) -> str:

@@ -111,7 +111,7 @@ def applies(dimension: Dimension, values: Mapping[str, Any]) -> bool:
 
 
 def that_can_apply(space: Sequence[Dimension], config: RunConfig) -> tuple[Dimension, ...]:
-    """Returns the dimensions that some trial could heed, as what they depend on is searched or so.
+    """Returns the dimensions that matter to some trial: what they depend on is searched, or set so.
 
     Args:
         space: The dimensions.

@@ -121,7 +121,7 @@ def _check_parts(run: FinishedRun) -> None:
         raise InputError(
             f"{METRICS_FILE} must hold the parts that this version writes",
             received=f"no {', '.join(missing)}",
-            where=run.folder / METRICS_FILE,
+            where=run.folder,
             action=f"Write it again: {run.evaluation_command()}",
         )
 

@@ -81,7 +81,7 @@ def test_the_commands_train_evaluate_and_export_it(copy: Path) -> None:
     results = json.loads((copy / "RUN" / "metrics.json").read_text())
     for metric in ("ndcg@10/full", "ndcg@10/sampled99", "ndcg@100/full"):
         assert results["metrics"][metric] > 1.2 * results["baseline"]["metrics"][metric]
-    assert re.search(r"^bpr/default +0\.\d{4} ", printed, re.MULTILINE)
+    assert re.search(r"^RUN +bpr/default +0\.\d{4} ", printed, re.MULTILINE)
     assert "a clean process gave the trainer's scores" in printed
     assert (copy / "EXPORT" / "1" / "saved_model.pb").is_file()
 
