@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
+_COMMAND = re.compile(r": (python -m|launch/|serving/)[^:]*$")
 _SEPARATORS = (";", "\t", "|", ",")
 
 
@@ -18,7 +20,8 @@ class InputError(ValueError):
         rule: What must hold, as a sentence without a full stop.
         received: What was found instead.
         where: Place of the fault: file, line, row or field.
-        action: The next step for the user, as a sentence without a full stop.
+        action: The next step for the user, as a sentence without a full stop; a command comes last,
+            after a colon.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class InputError(ValueError):
 
 
 def _sentence(text: str) -> str:
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+    # After a command it would be pasted with it.
+    ends = text.endswith((".", "?", "!")) or _COMMAND.search(text)
+    return text if ends else f"{text}."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
