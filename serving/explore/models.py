@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from configs.differences import from_recipe, short_settings
 from data.errors import InputError
 from data.titles import read_titles
 from serving.client.in_process import InProcessTransport
@@ -116,9 +117,9 @@ def _served(source: str) -> ExploredModel:
 def _exported(path: Path) -> ExploredModel:
     folder = path if (path / GRAPH_FILE).is_file() else find_version(path)
     card = _card(folder)
-    name = card["model"] if card else folder.parent.name
+    name = _name(card) if card else folder.parent.name
     version = int(folder.name) if folder.name.isdigit() else None
-    servable = Servable(name, version or 0, folder)
+    servable = Servable("explored", version or 0, folder)
     try:
         warm_up(servable)  # the first run of a graph takes long
         row = _example_row(folder)
@@ -128,6 +129,12 @@ def _exported(path: Path) -> ExploredModel:
     file = folder / TITLES_FILE
     titles = read_titles(file) if file.is_file() else {}
     return ExploredModel(name, version, transport, card, StoredPast.find(folder), row, titles)
+
+
+def _name(card: Mapping[str, Any]) -> str:
+    """Returns the model's name, with the settings that tell it from others of the same recipe."""
+    settings = short_settings(from_recipe(card["config"], ("model",)))
+    return f"{card['model']} {settings}".strip()
 
 
 def _card(folder: Path) -> dict[str, Any] | None:

@@ -155,7 +155,7 @@ def test_models_describe_themselves(
     page: Explored, unlike: Explored, quick_export: ExportOf
 ) -> None:
     mf, vae = requests.get(f"{page.url}api/models", timeout=60).json()["models"]
-    assert (mf["name"], mf["version"], vae["name"]) == ("ncf", 1, "vae_cf")
+    assert (mf["name"], mf["version"], vae["name"]) == ("ncf variant=mf", 1, "vae_cf")
     assert mf["items"] == vae["items"] == len(quick_export("mf").run.data.raw_ids("item"))
     assert mf["card"]["results"]["metrics"] == {"ndcg@10/full": 0.25}
     assert page.lists(user=mf["users"][-1])[0]["is_popular"] is False
@@ -289,7 +289,7 @@ def test_command_serves_until_ctrl_c(quick_export: ExportOf, tmp_path: Path) -> 
         assert process.stderr is not None
         line = next(line for line in process.stderr if " shows " in line)
         url = line.split("] ")[1].split()[0]
-        assert "shows ncf; Ctrl-C ends it" in line
+        assert "shows ncf variant=mf; Ctrl-C ends it" in line
         found = requests.get(f"{url}api/search", params={"text": "fifth"}, timeout=60)
         assert found.json() == {"items": [{"id": "5", "title": "Fifth"}]}
         process.send_signal(signal.SIGINT)

@@ -96,7 +96,7 @@ def test_two_lists_mark_what_they_share(
         )
         for place, (mine, other) in enumerate([(first, second), (second, first)]):
             expect(page.get_by_role("heading", level=2).nth(place)).to_have_text(
-                ["A: ncf v1", "B: vae_cf v1"][place]
+                ["A: ncf variant=mf v1", "B: vae_cf v1"][place]
             )
             marks = page.locator(f"#list-{place} .mark").all_inner_texts()
             assert marks == [
@@ -203,7 +203,7 @@ def test_labelled_rows_are_scored_by_a_form(quick_export: ExportOf) -> None:
         meter = page.get_by_role("meter")
         expect(meter).to_be_visible()
         page.get_by_label("age").fill("70")
-        page.get_by_label("code").fill("2")
+        page.get_by_role("textbox", name="code").fill("2")
         page.keyboard.press("Enter")
         expect(page).to_have_url(re.compile("in.age=70"))
         row = {
@@ -212,7 +212,7 @@ def test_labelled_rows_are_scored_by_a_form(quick_export: ExportOf) -> None:
         }
         probability = served.scores(**row)[0]["probability"]
         expect(meter).to_have_attribute("aria-valuenow", str(probability))
-        page.get_by_label("code").fill("two")
+        page.get_by_role("textbox", name="code").fill("two")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert").last).to_contain_text("code must be a whole number")
         page.get_by_text("Model card").click()
