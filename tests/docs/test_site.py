@@ -138,8 +138,9 @@ def test_a_browser_asks_no_other_host(address: str, size: tuple[int, int]) -> No
 
 def test_search_finds_a_message(address: str) -> None:
     with open_browser() as opened:
-        opened.page.goto(f"{address}/index.html")
-        opened.page.locator("input[name=query]").fill("vocabulary must begin")
+        # The page's script must run before it hears what is typed, and it hears keys.
+        opened.page.goto(f"{address}/index.html", wait_until="networkidle")
+        opened.page.locator("input[name=query]").press_sequentially("vocabulary must begin")
         found = opened.page.locator(".md-search-result__item").first
         found.wait_for()
         assert "Troubleshooting" in found.inner_text()
