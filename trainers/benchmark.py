@@ -176,8 +176,9 @@ class _Parts:
         self._taken = taken
         step = taken.training_step
         self._look_up = graph_function(step.look_up)
-        self._gradients = graph_function(step.gradients)
-        self._update = graph_function(step.update)
+        # Rows that a rank gets from others are of another number each step.
+        self._gradients = graph_function(step.gradients, reduce_retracing=True)
+        self._update = graph_function(step.update, reduce_retracing=True)
 
     def time(self, steps: int) -> tuple[np.ndarray, tuple[Batch, LookedUp]]:
         """Returns the seconds of each step's parts, shape (steps, 4), and the last step's input."""

@@ -78,7 +78,7 @@ def test_a_killed_or_frozen_rank_ends_all_within_30_seconds_and_is_named(
     number: int, ranks: int, reason: str, synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
     flags = run_flags(synthetic_data, tmp_path, "--epochs=900")
-    with started("local.sh", str(ranks), *flags, STALL_WARNING="4", STALL_SHUTDOWN="6") as process:
+    with started("local.sh", str(ranks), *flags, STALL_WARNING="2", STALL_SHUTDOWN="4") as process:
         wait_for_checkpoint(tmp_path, process)
         victim = process_of(tmp_path, HOROVOD_RANK="1")
         os.kill(victim.pid, number)
@@ -159,7 +159,7 @@ def test_an_elastic_run_goes_on_without_a_killed_rank(
     hosts.write_text("#!/bin/sh\nprintf 'localhost:2\\n127.0.0.1:1\\n'\n")
     hosts.chmod(0o755)
     run = tmp_path / "run"
-    flags = run_flags(synthetic_data, run, "--epochs=8")
+    flags = run_flags(synthetic_data, run, "--epochs=3")
     with started("elastic.sh", str(hosts), "2", "3", *flags, NETWORK_INTERFACE="lo") as process:
         wait_for_checkpoint(run, process)
         process_of(run, HOROVOD_HOSTNAME="127.0.0.1").kill()
