@@ -20,7 +20,7 @@ SYNTHETIC_BLOCKS = 3  # of the shop, before its own orders
 BANKING = read_page("docs/use-cases/banking.md")
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(900),  # up to seven processes that load TensorFlow one after the other
     pytest.mark.skipif(not shutil.which("curl"), reason="a page asks by curl"),
 ]
