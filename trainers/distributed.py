@@ -64,6 +64,8 @@ class HorovodCommunicator(Communicator):
 
     def all_reduce_mean(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns each tensor's mean over the ranks, in one fused call."""
+        if self.size == 1:  # all that is left of an elastic run; Horovod would take its cycle
+            return super().all_reduce_mean(tensors)
         sent = list(tensors)
         if self._wire == tf.float16:
             sent = [tf.cast(t, tf.float16) if t.dtype == tf.float32 else t for t in sent]
@@ -80,6 +82,8 @@ class HorovodCommunicator(Communicator):
 
     def all_reduce_sum(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns the tensor's sum over the ranks."""
+        if self.size == 1:
+            return super().all_reduce_sum(tensor)
         return self._counter.run(
             [tensor],
             self._ring(size_of(tensor)),
@@ -88,11 +92,15 @@ class HorovodCommunicator(Communicator):
 
     def all_gather(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns the ranks' tensors joined along the first axis; lengths may differ."""
+        if self.size == 1:
+            return super().all_gather(tensor)
         sent = size_of(tensor) * (self.size - 1)
         return self._counter.run([tensor], sent, lambda: self._hvd.allgather(tensor))
 
     def all_to_all(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Sends each rank its rows of a tensor."""
+        if self.size == 1:
+            return super().all_to_all(tensor, splits)
         if tensor.dtype != tf.float32 or self._wire == tf.float32:
             return self._exchange(tensor, splits)
         # As bytes, for Horovod's operations know no bfloat16.
