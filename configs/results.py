@@ -20,9 +20,13 @@ def results_file(model_dir: Path, schema_sha256: str | None = None) -> Path:
         model_dir: The run folder.
         schema_sha256: Hash of the dataset that it was evaluated on, if not its own.
     """
-    if schema_sha256 is None:
-        return model_dir / METRICS_FILE
-    return model_dir / f"metrics-on-{schema_sha256[:HASH_DIGITS]}.json"
+    path = model_dir / METRICS_FILE
+    return path.with_stem(path.stem + on_dataset(schema_sha256))
+
+
+def on_dataset(schema_sha256: str | None) -> str:
+    """Returns the end of the names of an evaluation's files; empty on the run's own data."""
+    return "" if schema_sha256 is None else f"-on-{schema_sha256[:HASH_DIGITS]}"
 
 
 def results_on(model_dir: Path, own_sha256: str, schema_sha256: str) -> tuple[Path, dict[str, Any]]:

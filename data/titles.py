@@ -11,6 +11,7 @@ from data.atomic import write_text
 from data.errors import InputError
 
 _COLUMNS = ("id", "title")
+_SEPARATORS = frozenset("\t\r\n")
 
 
 def read_titles(path: Path) -> dict[str, str]:
@@ -58,10 +59,14 @@ def read_titles(path: Path) -> dict[str, str]:
 def write_titles(path: Path, titles: Iterable[tuple[object, str]]) -> None:
     """Writes what `read_titles` reads: raw ids and their titles, separated by tabs.
 
-    Line breaks and tabs become spaces. An id or title that is empty is left out.
+    Line breaks and tabs of a title become spaces. An empty title is left out, and so is an id that
+    is empty or holds one of them, for it could not be read back as it is.
     """
-    rows = [[" ".join(str(value).split()) for value in pair] for pair in titles]
-    lines = ["\t".join(row) for row in (list(_COLUMNS), *(row for row in rows if all(row)))]
+    lines = ["\t".join(_COLUMNS)]
+    for raw, title in titles:
+        raw_id, words = str(raw), " ".join(title.split())
+        if raw_id and words and not _SEPARATORS.intersection(raw_id):
+            lines.append(f"{raw_id}\t{words}")
     write_text(path, "\n".join(lines) + "\n")
 
 

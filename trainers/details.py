@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from configs.results import HASH_DIGITS
+from configs.results import on_dataset
 from data.atomic import atomic_folder
 from data.dataset import PreparedDataset
 from data.schema import FIRST_ID
@@ -34,9 +34,7 @@ def details_folder(model_dir: Path, schema_sha256: str | None = None) -> Path:
         model_dir: The run folder.
         schema_sha256: Hash of the dataset that it was evaluated on, if not its own.
     """
-    if schema_sha256 is None:
-        return model_dir / _FOLDER
-    return model_dir / f"{_FOLDER}-on-{schema_sha256[:HASH_DIGITS]}"
+    return model_dir / f"{_FOLDER}{on_dataset(schema_sha256)}"
 
 
 def write_details(

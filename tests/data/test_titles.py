@@ -79,5 +79,11 @@ def test_titles_of_nothing_and_titles_twice_are_refused() -> None:
 
 def test_written_titles_are_read_back(tmp_path: Path) -> None:
     pairs = [(7, "Seven\tof\nnine"), ("Ä-1", 'The "One"'), ("empty", ""), ("", "nobody's")]
+    pairs += [("a  b", "two blanks"), ("a b", "one blank"), ("a\tb", "a tab")]
     write_titles(tmp_path / "titles.tsv", pairs)
-    assert read_titles(tmp_path / "titles.tsv") == {"7": "Seven of nine", "Ä-1": 'The "One"'}
+    assert read_titles(tmp_path / "titles.tsv") == {
+        "7": "Seven of nine",
+        "Ä-1": 'The "One"',
+        "a  b": "two blanks",
+        "a b": "one blank",
+    }
