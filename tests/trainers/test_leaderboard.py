@@ -297,7 +297,7 @@ def test_a_folder_of_raw_files_is_a_source_and_nothing_to_write_over(tmp_path: P
     with pytest.raises(InputError) as error:
         table(run, data_dir=source)
     assert f"python -m data.prepare --dataset=... --source={source} --out=DATA" in str(error.value)
-    with pytest.raises(InputError, match=rf"data\.prepare --dataset=\.\.\. --out={source}x\."):
+    with pytest.raises(InputError, match=rf"data\.prepare --dataset=\.\.\. --out={source}x$"):
         table(run, data_dir=tmp_path / "srcx")
 
 
