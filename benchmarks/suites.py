@@ -173,7 +173,7 @@ BERT4REC = Suite(
         Peer(TORCH, "peers.torch_bert4rec"),
         Peer(RECBOLE, "peers.recbole_models", True, {"architecture": "BERT4Rec"}),
     ),
-    targets=(Target(OURS_XLA, RECBOLE, 4.5), Target(OURS_XLA, TORCH, 1.5)),
+    targets=(Target(OURS, RECBOLE, 4.5), Target(OURS, TORCH, 1.5)),
 )
 
 

@@ -16,7 +16,7 @@ def default() -> RunConfig:
         model_name="bert4rec",
         recipe="default",
         model=BERT4RecConfig(max_length=50),
-        trainer=TrainerConfig(epochs=100, batch_size=128, xla=True, patience=10),
+        trainer=TrainerConfig(epochs=100, batch_size=128, patience=10),
     )
 
 
@@ -27,9 +27,7 @@ def tiny() -> RunConfig:
         base,
         recipe="tiny",
         model=replace(base.model, dim=32, max_length=10, crop="random", dropout=0.2),
-        trainer=replace(
-            base.trainer, epochs=20, batch_size=64, learning_rate=0.005, xla=False, patience=0
-        ),
+        trainer=replace(base.trainer, epochs=20, batch_size=64, learning_rate=0.005, patience=0),
         evaluation=EvaluationConfig(batch_size=256),
     )
 
@@ -64,7 +62,6 @@ def ml_1m() -> RunConfig:
             schedule="cosine",
             final_share=0.02,
             warmup_steps=100,
-            xla=True,
             evaluate_epochs=10,
             monitor="ndcg@10/full",
         ),

@@ -10,6 +10,7 @@ The order of batches depends on (seed, epoch) only, and every random choice is k
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -181,16 +182,16 @@ def _window_decoder(
 
     def decode(position: tf.Tensor, serialized: tf.Tensor) -> Batch:
         matrices, lists = decode_blocks(serialized, columns, data.schema)
-        window = {f"packed/{dtype}": matrix for dtype, matrix in matrices.items()}
-        for name, ragged in lists.items():
-            cropped = ragged[:, -lengths[name] :]
-            window[name] = cropped.to_tensor(shape=[None, lengths[name]])
-        if not reading.shuffle:
-            return window
-        rows = tf.shape(next(iter(window.values())))[0]
-        seed = _fold(key, _ROW_ORDER, position)
-        order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
-        return {name: tf.gather(values, order) for name, values in window.items()}
+        window: dict[str, Any] = {f"packed/{dtype}": m for dtype, m in matrices.items()}
+        window.update({name: ragged[:, -lengths[name] :] for name, ragged in lists.items()})
+        if reading.shuffle:  # before lists are padded, as padding may be most of them
+            rows = tf.shape(next(iter(matrices.values())))[0]
+            seed = _fold(key, _ROW_ORDER, position)
+            order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
+            window = {name: tf.gather(values, order) for name, values in window.items()}
+        for name in lists:
+            window[name] = window[name].to_tensor(shape=[None, lengths[name]])
+        return window
 
     return decode
 

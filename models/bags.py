@@ -113,15 +113,19 @@ def _at_least_one(vectors: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.equal(count, 0), lambda: none, lambda: vectors)
 
 
-def sum_bag(read: Callable[[tf.Tensor], tf.Tensor], bag: Bag, offset: int = 0) -> tf.Tensor:
-    """Returns the sums of a table's vectors over each list: (B, D), float32.
+def read_vectors(
+    read: Callable[[tf.Tensor], tf.Tensor], ids: tf.Tensor | Bag, start: int | tuple[int, ...]
+) -> tf.Tensor:
+    """Returns a table's vectors, float32: of ids (..., D), or sums of a bag (B, D).
 
     Args:
-        read: Returns rows of the table, (n, D), float32.
-        bag: The lists.
-        offset: Row of id 0.
+        read: Returns rows of the table, of any shape with the width appended, float32.
+        ids: Ids, or lists of them.
+        start: Row of id 0, or, for ids, that of each column.
     """
-    entries = bag.entries()
+    if not isinstance(ids, Bag):
+        return read(ids + start)
+    entries = ids.entries()
     unique, places = tf.unique(entries.ids)
-    matrix = BagMatrix.of(entries, places, [tf.shape(bag.ids)[0], tf.size(unique)])
-    return matrix.sums(read(unique + offset))
+    matrix = BagMatrix.of(entries, places, [tf.shape(ids.ids)[0], tf.size(unique)])
+    return matrix.sums(read(unique + start))

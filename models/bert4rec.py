@@ -22,14 +22,12 @@ Legend: B rows, L slots, M targets of a row, D width, I items, K negatives of a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
 from data.pipeline import MASK, Batch, Transform
-from data.random_bits import GENERATOR
 from data.reading import Reading
 from data.sampling import NEGATIVES, make_negatives
 from data.schema import FIRST_ID, PAD_ID
@@ -45,17 +43,20 @@ from data.sequences import (
     align_right,
 )
 from models.bert4rec_config import BERT4RecConfig
-from models.dropout import DROPOUT_SEED, Dropout, add_dropout_seed
+from models.dropout import DROPOUT_SEED, add_dropout_seed
+from models.packing import Packing
 from models.recommender import Losses, Recommender, Vectors
 from models.sequence_losses import (
     full_softmax_loss,
     gbce_beta,
     gbce_loss,
     sampled_softmax_loss,
+    uninformed_target_loss,
     without_targets,
 )
 from models.tables import EmbeddingTables, Lookups, Part, TableConfig
-from models.transformer import Drops, Linear, Norm, Transformer
+from models.transformer import Asked, Drops, Transformer
+from models.vector_layers import Linear, Norm
 
 
 class BERT4Rec(Recommender):
@@ -137,11 +138,7 @@ class BERT4Rec(Recommender):
         """Returns the inputs, (B, L), and what is scored: all items, or targets and negatives."""
         if self.config.loss == "full":
             return {"input": batch[SEQUENCE], "output": tf.range(FIRST_ID, self.mask_id)}
-        return {
-            "input": batch[SEQUENCE],
-            "target": batch[TARGETS],
-            "negative": batch[NEGATIVES],
-        }
+        return {"input": batch[SEQUENCE], "target": batch[TARGETS], "negative": batch[NEGATIVES]}
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Returns the scores of all items."""
@@ -153,23 +150,25 @@ class BERT4Rec(Recommender):
 
         `per_target` is their mean over the targets that there are.
         """
-        drops = self._drops(batch) if training else Drops()
-        output = self._encode(batch[SEQUENCE], vectors["input"], batch.get(TARGET_SLOTS), drops)
         weights = batch[TARGET_WEIGHTS] * batch[MASK][:, None]  # (B, M)
-        total = tf.reduce_sum(self._target_losses(output, batch, vectors) * weights)
+        tokens = Packing(batch[SEQUENCE] != PAD_ID, self.is_static)
+        asked, targets = None, tokens
+        if TARGET_SLOTS in batch:
+            targets = Packing(weights > 0.0, self.is_static)
+            asked = Asked(batch[TARGET_SLOTS], targets)
+        seed = batch.get(DROPOUT_SEED) if training else None
+        drops = Drops.of(self.config.dropout, self.config.attention_dropout, seed)
+        output = self._encode(vectors["input"], tokens, asked, drops)
+        losses = self._target_losses(output, targets, batch, vectors)
+        total = tf.reduce_sum(losses * targets.pack(weights))
         per_target = total / tf.maximum(tf.reduce_sum(weights), 1.0)
         return {"loss": total / float(weights.shape.num_elements()), "per_target": per_target}
 
     def uninformed_loss(self, batch: Batch) -> float:
         """Returns the loss where all items score 0."""
         config = self.config
-        if config.loss == "full":
-            of_target = math.log(self._items)
-        elif config.loss == "sampled":
-            of_target = math.log(1 + config.negatives)
-        else:
-            beta = gbce_beta(config.negatives, self._items, config.gbce_t)
-            of_target = (beta + config.negatives) * math.log(2)
+        about = (config.loss, self._items, config.negatives, config.gbce_t)
+        of_target = uninformed_target_loss(*about)
         weights = batch[TARGET_WEIGHTS] * batch[MASK][:, None]
         return of_target * float(tf.reduce_mean(weights))
 
@@ -182,68 +181,67 @@ class BERT4Rec(Recommender):
             history = align_right([seen], length - 1)
             mask = tf.fill([tf.shape(seen)[0], 1], self.mask_id)
             sequence = tf.concat([history, mask], axis=1)
-        vectors = self.tables.gather({"input": sequence})["input"]
+        vectors = self.tables.gather({"input": sequence})["input"][..., : self.config.dim]
+        tokens = Packing(sequence != PAD_ID, is_static=True)
         last = tf.fill([tf.shape(seen)[0], 1], length - 1)
-        output = self._encode(sequence, vectors, last, Drops())
-        items = self.tables.rows("item")[: self.mask_id]
-        return self._logits(output[:, 0], items)
+        asked = Asked(last, Packing(last > 0, is_static=True))
+        output = self._encode(vectors, tokens, asked, Drops())
+        return self._logits(output, self.tables.rows("item")[: self.mask_id])
+
+    def vectors(self, rows: Vectors, places: dict[str, tf.Tensor]) -> Vectors:
+        """Returns rows of the table by feature; those of inputs without their biases, (B, L, D)."""
+        of_rows = rows[self.tables.key_of("input")]
+        found = {name: tf.gather(of_rows, p) for name, p in places.items() if name != "input"}
+        found["input"] = tf.gather(of_rows[:, : self.config.dim], places["input"])
+        return found
 
     def item_vectors(self, items: tf.Tensor) -> tf.Tensor:
         """Returns the items' rows of the table, input and output alike, without their biases."""
         return self.tables.gather({"input": items})["input"][:, : self.config.dim]
 
-    def _drops(self, batch: Batch) -> Drops:
-        seed = batch.get(DROPOUT_SEED)
-        if seed is None:
-            return Drops()
-        other = tf.random.experimental.stateless_fold_in(seed, -1, alg=GENERATOR)
-        return Drops(
-            Dropout(self.config.dropout, seed), Dropout(self.config.attention_dropout, other)
-        )
-
     def _encode(
-        self, sequence: tf.Tensor, vectors: tf.Tensor, slots: tf.Tensor | None, drops: Drops
+        self, vectors: tf.Tensor, tokens: Packing, asked: Asked | None, drops: Drops
     ) -> tf.Tensor:
-        """Returns what is multiplied with the items' rows, (B, M, D + 1), of the compute type.
+        """Returns what is multiplied with the items' rows, (N, D + 1), of the compute type.
 
         Its last number is 1, for the bias: so the product includes it, where a sum would pass over
         all logits once more. Without biases rows end at D.
 
         Args:
-            sequence: Ids, shape (B, L).
-            vectors: Their rows of the table, shape (B, L, any).
-            slots: The slots to return, shape (B, M); None for all.
+            vectors: Of the sequences' items, shape (B, L, D).
+            tokens: Which slots of the sequences hold items.
+            asked: The slots to return; None for all that hold items.
             drops: Dropout of this pass.
         """
-        embedded = vectors[..., : self.config.dim] + self.slots
-        hidden = drops.activations(self.input_norm(embedded))
-        output = self.transformer(hidden, sequence != PAD_ID, slots, drops)
+        hidden = drops.activations(self.input_norm(tokens.pack(vectors + self.slots)))
+        output = self.transformer(hidden, tokens, asked, drops)
         if not self.config.is_causal:
             output = self.head_norm(tf.nn.gelu(self.head(output), approximate=True))
         if self.config.output_bias:
             output = tf.concat([output, tf.ones_like(output[..., :1])], axis=-1)
         return output
 
-    def _target_losses(self, output: tf.Tensor, batch: Batch, vectors: Vectors) -> tf.Tensor:
-        """Returns the loss of each target, (B, M), from outputs (B, M, D + 1)."""
-        targets = batch[TARGETS]
+    def _target_losses(
+        self, output: tf.Tensor, targets: Packing, batch: Batch, vectors: Vectors
+    ) -> tf.Tensor:
+        """Returns the loss of each target, (N,), from outputs (N, D + 1)."""
+        ids = batch[TARGETS]
         if self.config.loss == "full":
-            columns = tf.maximum(targets - FIRST_ID, 0)  # where there is no target, any
+            columns = tf.maximum(targets.pack(ids) - FIRST_ID, 0)  # where there is no target, any
             return full_softmax_loss(self._logits(output, vectors["output"]), columns)
+        output = targets.unpack(output)  # (B, M, D + 1), as the targets of a row share negatives
         positive = tf.reduce_sum(tf.cast(output, tf.float32) * vectors["target"], axis=-1)
         negatives = self._compute(vectors["negative"])  # (B, K, D + 1)
         negative = tf.cast(tf.matmul(output, negatives, transpose_b=True), tf.float32)
-        negative = without_targets(negative, batch[NEGATIVES], targets)
+        negative = without_targets(negative, batch[NEGATIVES], ids)
         if self.config.loss == "sampled":
-            return sampled_softmax_loss(positive, negative)
+            return targets.pack(sampled_softmax_loss(positive, negative))
         beta = gbce_beta(self.config.negatives, self._items, self.config.gbce_t)
-        return gbce_loss(positive, negative, beta)
+        return targets.pack(gbce_loss(positive, negative, beta))
 
     def _logits(self, output: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        """Returns the logits (..., N), float32, of table rows (N, D + 1) from (..., D + 1)."""
-        flat = tf.reshape(output, [-1, output.shape[-1]])
-        logits = tf.matmul(flat, self._compute(items), transpose_b=True)
-        logits = tf.reshape(logits, [-1, *output.shape[1:-1], items.shape[0]])
+        """Returns logits (N, I), float32, of table rows (I, D + 1) from outputs (N, D + 1)."""
+        logits = tf.matmul(output, self._compute(items), transpose_b=True)
         return tf.cast(logits, tf.float32)
 
     def _compute(self, tensor: tf.Tensor) -> tf.Tensor:

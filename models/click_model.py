@@ -23,30 +23,15 @@ from data.pipeline import MASK, Batch, Transform
 from data.renumbering import Renumbering
 from data.sampling import NEGATIVES, make_negatives
 from models.click_config import ClickConfig
-from models.dropout import DROPOUT_SEED, Dropout, add_dropout_seed
+from models.dropout import DROPOUT_SEED, add_dropout_seed
 from models.features import FeatureLayer, Ids
-from models.recommender import Losses, Recommender, Vectors, masked_mean
+from models.halves import Drops, Half
+from models.masked_mean import masked_mean
+from models.recommender import Losses, Recommender, Vectors
 from models.side_lookups import DEEP, SideLookups
 from models.tables import EmbeddingTables, Lookups, TableConfig
 
 _ITEM_CHUNK = 65_536  # candidates scored at a time, which bounds the activations held at once
-
-Half = dict[str, tf.Tensor]
-
-
-class Drops:
-    """What one pass drops: values of looked-up vectors, and activations.
-
-    Args:
-        config: The shares.
-        seed: The batch's, shape (2,), int32; None drops nothing.
-    """
-
-    def __init__(self, config: ClickConfig, seed: tf.Tensor | None) -> None:
-        split = tf.random.experimental.stateless_split
-        keys = (None, None) if seed is None else tf.unstack(split(seed, 2))
-        self.vectors = Dropout(config.input_dropout, keys[0])
-        self.hidden = Dropout(config.dropout, keys[1])
 
 
 class ClickModel(Recommender):
@@ -84,16 +69,22 @@ class ClickModel(Recommender):
 
     def _make_tables(self, tables: Sequence[TableConfig], seed: int) -> None:
         """Declares the tables, each named after the key of what looks into it."""
-        self.tables = EmbeddingTables(tables, {table.name: table.name for table in tables}, seed)
         self.sides = SideLookups(self.features, [table.name for table in tables])
+        self.tables = EmbeddingTables(tables, self.sides.tables(), seed)
 
     @abstractmethod
     def row_half(self, numbers: tf.Tensor, vectors: Vectors, drops: Drops) -> Half:
-        """Returns what rows bring in, of shapes (B, ...), from numbers (B, n)."""
+        """Returns what rows bring in, of shapes (B, ...), from numbers (B, n).
+
+        `vectors` are what `SideLookups.stacked` takes.
+        """
 
     @abstractmethod
     def item_half(self, numbers: tf.Tensor, vectors: Vectors, drops: Drops) -> Half:
-        """Returns what items bring in, of shapes (A, C, ...), from numbers (A, C, n)."""
+        """Returns what items bring in, of shapes (A, C, ...), from numbers (A, C, n).
+
+        Its `first` is not needed where rows have no items.
+        """
 
     @abstractmethod
     def pair_logits(self, row: Half, item: Half, vectors: Vectors, drops: Drops) -> tf.Tensor:
@@ -236,10 +227,12 @@ class ClickModel(Recommender):
     def _norms(self, vectors: Vectors) -> tf.Tensor:
         """Returns the sums of the vectors' squared norms: (B, C), or (B, 1), of rows alone."""
         total = tf.zeros([1, 1])
-        for key in self.sides.keys(DEEP, "row"):
-            total += tf.reduce_sum(tf.square(vectors[key]), axis=-1)[:, None]
-        for key in self.sides.keys(DEEP, "item"):
-            total += tf.reduce_sum(tf.square(vectors[key]), axis=-1)
+        row = self.sides.stacked(DEEP, "row", vectors)
+        if row is not None:
+            total += tf.reduce_sum(tf.square(row), axis=[-2, -1])[:, None]
+        item = self.sides.stacked(DEEP, "item", vectors)
+        if item is not None:
+            total += tf.reduce_sum(tf.square(item), axis=[-2, -1])
         return total
 
 

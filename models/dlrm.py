@@ -25,10 +25,11 @@ from __future__ import annotations
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
-from models.click_model import ClickModel, Drops, Half
+from models.click_model import ClickModel
 from models.dlrm_config import DLRMConfig
 from models.feature_inputs import Side
 from models.features import FeatureLayer
+from models.halves import Drops, Half, first_sums
 from models.interactions import CrossNetwork, dot_interaction
 from models.mlp import MLP
 from models.recommender import Vectors
@@ -99,7 +100,7 @@ class DLRM(ClickModel):
     def item_half(self, numbers: tf.Tensor, vectors: Vectors, drops: Drops) -> Half:
         """Returns the same of items: vectors (A, C, E, D), and with `dot` `first`, (A, C, H)."""
         stacked, bottom = self._vectors("item", numbers, vectors, drops)
-        if self.config.interaction == "cross":
+        if self.config.interaction == "cross" or not self.has_items:
             return {"vectors": stacked}
         inputs = tf.concat([dot_interaction(stacked), *bottom], axis=-1)
         row, pair, _ = self._dot_widths()
@@ -110,14 +111,14 @@ class DLRM(ClickModel):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns a side's vectors in one tensor (..., R or E, D), and the bottom MLP's if any."""
         bottom = [self.bottoms[side](numbers, drops.hidden)] if side in self.bottoms else []
-        embedded = [vectors[key] for key in self.sides.keys(DEEP, side)]
-        parts = [tf.cast(part, self.compute_dtype) for part in embedded]
-        if parts:
-            parts = tf.unstack(drops.vectors(tf.stack(parts, axis=-2)), axis=-2)
-        if not (parts or bottom):
+        parts = [tf.expand_dims(part, -2) for part in bottom]
+        embedded = self.sides.stacked(DEEP, side, vectors)
+        if embedded is not None:
+            parts.append(drops.vectors(tf.cast(embedded, self.compute_dtype)))
+        if not parts:
             shape = tf.concat([tf.shape(numbers)[:-1], [0, self.config.dim]], axis=0)
             return tf.zeros(shape, self.compute_dtype), []
-        return tf.stack([*bottom, *parts], axis=-2), bottom
+        return tf.concat(parts, axis=-2), bottom
 
     def pair_logits(self, row: Half, item: Half, vectors: Vectors, drops: Drops) -> tf.Tensor:
         """Returns logits (B, C), float32."""
@@ -125,7 +126,7 @@ class DLRM(ClickModel):
         if self.config.interaction == "cross":
             last = self.top(self._crossed(row["vectors"], item["vectors"]), drops.hidden)
         else:
-            first = row["first"][:, None] + item["first"]  # (B, C, H)
+            first = first_sums(row, item)
             if self._of_row and self._of_item:
                 first += self._pair_share(row["vectors"], item["vectors"])
             last = self.top.rest(first, drops.hidden)

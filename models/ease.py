@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +24,7 @@ from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.pipeline import Batch
 from data.schema import FIRST_ID
-from models.bags import Bag, sum_bag
+from models.bags import Bag, read_vectors
 from models.closed_form import ClosedForm
 from models.co_occurrence import read_interactions
 
@@ -93,7 +94,8 @@ class EASE(ClosedForm):
 
     def item_scores(self, batch: Batch) -> tf.Tensor:
         """Returns the sums of B's rows at the items of `seen_item`: (B, I), float32."""
-        return sum_bag(lambda rows: tf.gather(self.item_weights, rows), Bag(batch["seen_item"]))
+        weights = partial(tf.gather, self.item_weights)
+        return read_vectors(weights, Bag(batch["seen_item"]), 0)
 
 
 def ease_weights(gram: np.ndarray, l2: float) -> np.ndarray:

@@ -22,8 +22,8 @@ class Found(NamedTuple):
     """Where the vectors of a batch are.
 
     Attributes:
-        rows: By stack, numbers of its unique rows, of shape (N,): static, padded with row 0; or
-            (u,) where only bags look into it.
+        rows: By stack, numbers of its unique rows, shape (u,); padded with row 0 to a static (N,)
+            where that was asked for and more than bags look into it.
         counts: By stack, how many of `rows` are real, scalar.
         places: By feature, the place of each id among `rows`, of the ids' shape, int32.
         bags: By feature that is a bag, a sparse matrix (B, N) over the `rows` of its stack.
@@ -40,29 +40,31 @@ class Found(NamedTuple):
 def find_in(
     stack: TableStack,
     ids: Lookups,
-    starts: Mapping[str, int],
+    starts: Mapping[str, int | tuple[int, ...]],
     communicator: Communicator,
     found: Found,
+    padded: bool,
 ) -> None:
     """Adds what a batch needs of one stack to `found`.
 
     Args:
         stack: The stack.
         ids: Ids of any static shape, or a `Bag`, by feature.
-        starts: By feature, the number of its table's first row.
+        starts: By feature, the number of its table's first row, or of each column's.
         communicator: The ranks that share the stack, if it is sharded.
         found: What is known of the other stacks.
+        padded: Whether the shapes of the rows must be static, for XLA.
     """
     plain = {n: part for n, part in ids.items() if not isinstance(part, Bag)}
     bags = {n: (part, part.entries()) for n, part in ids.items() if isinstance(part, Bag)}
-    asked = [tf.reshape(part, [-1]) + starts[n] for n, part in plain.items()]
+    asked = [tf.reshape(part + starts[n], [-1]) for n, part in plain.items()]
     asked += [entries.ids + starts[n] for n, (_, entries) in bags.items()]
     unique, places = tf.unique(tf.concat(asked, axis=0))  # (u,), (n,)
     if stack.shards > 1:
         unique, places = by_owner(unique, places, stack.shards)
         found.exchanges[stack.key] = ask(unique, communicator)
     count = most = tf.size(unique)
-    if plain:
+    if plain and padded:
         most = stack.rows
         if not bags:
             most = min(sum(part.shape.num_elements() for part in plain.values()), most)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 
@@ -16,7 +15,8 @@ def dot_interaction(vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor]
     """Returns the dot products of all pairs of different vectors (Naumov et al. 2019, 2.1.3).
 
     The gradient is one product with the symmetric matrix S of the dots' gradients, d V = S V;
-    TensorFlow's own would transpose, sum by segment and multiply twice.
+    TensorFlow's own would transpose, sum by segment and multiply twice. Rows of the triangle are
+    copied whole, as gathering its elements takes longer than the products.
 
     Args:
         vectors: Shape (..., F, D).
@@ -25,25 +25,25 @@ def dot_interaction(vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor]
         Shape (..., F (F - 1) / 2): the Gram matrix below its diagonal, row by row.
     """
     count = vectors.shape[-2]
-    below = np.flatnonzero(np.tri(count, k=-1))
     gram = tf.matmul(vectors, vectors, transpose_b=True)
     flat = tf.reshape(gram, tf.concat([tf.shape(gram)[:-2], [count * count]], axis=0))
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        zero = tf.zeros(tf.concat([tf.shape(upstream)[:-1], [1]], axis=0), upstream.dtype)
-        padded = tf.concat([upstream, zero], axis=-1)
-        symmetric = tf.gather(padded, _places_of_pairs(count), axis=-1)
-        return tf.matmul(tf.reshape(symmetric, tf.shape(gram)), vectors)
+        below = _lower_triangle(upstream, count)
+        return tf.matmul(below + tf.linalg.matrix_transpose(below), vectors)
 
-    return tf.gather(flat, below, axis=-1), gradient
+    rows = [flat[..., row * count : row * count + row] for row in range(max(count, 1))]
+    return tf.concat(rows, axis=-1), gradient
 
 
-def _places_of_pairs(count: int) -> np.ndarray:
-    """Returns where the dot of each pair of vectors is, (F F,); beyond the last on the diagonal."""
-    dots = count * (count - 1) // 2
-    places = np.full((count, count), dots)
-    places[np.tril_indices(count, -1)] = np.arange(dots)
-    return np.minimum(places, places.T).ravel()
+def _lower_triangle(dots: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns a matrix (..., F, F) with the dots below its diagonal and zeros elsewhere."""
+    zeros = tf.zeros(tf.concat([tf.shape(dots)[:-1], [count]], axis=0), dots.dtype)
+    parts = []
+    for row, values in enumerate(tf.split(dots, list(range(max(count, 1))), axis=-1)):
+        parts += [values, zeros[..., row:]]
+    flat = tf.concat(parts, axis=-1)
+    return tf.reshape(flat, tf.concat([tf.shape(dots)[:-1], [count, count]], axis=0))
 
 
 class CrossNetwork(tf.keras.layers.Layer):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from models.affine import affine_relu, bias_relu
 from models.dropout import NO_DROPOUT, Dropout
 
 
@@ -59,7 +60,9 @@ class MLP(tf.keras.layers.Layer):
         Returns:
             Shape (..., H[0]).
         """
-        kernel = self._compute(self._kernels[0])[start : start + inputs.shape[-1]]
+        kernel = self._compute(self._kernels[0])
+        if inputs.shape[-1] < kernel.shape[0]:  # the gradient of a slice fills the rest with zeros
+            kernel = kernel[start : start + inputs.shape[-1]]
         return tf.tensordot(self._compute(inputs), kernel, axes=1)
 
     def rest(self, first: tf.Tensor, drop: Dropout | None = None) -> tf.Tensor:
@@ -69,11 +72,9 @@ class MLP(tf.keras.layers.Layer):
         """
         drop = drop or NO_DROPOUT
         flat = tf.reshape(first, [-1, first.shape[-1]])
-        flat = drop(tf.nn.relu(tf.nn.bias_add(flat, self._compute(self._biases[0]))))
+        flat = drop(bias_relu(flat, self._compute(self._biases[0])))
         for kernel, bias in zip(self._kernels[1:], self._biases[1:], strict=True):
-            # bias_add, as TensorFlow fuses matmul, bias_add and relu, but not `+`.
-            sums = tf.nn.bias_add(tf.matmul(flat, self._compute(kernel)), self._compute(bias))
-            flat = drop(tf.nn.relu(sums))
+            flat = drop(affine_relu(flat, self._compute(kernel), self._compute(bias)))
         return tf.reshape(flat, tf.concat([tf.shape(first)[:-1], [flat.shape[-1]]], axis=0))
 
     def _compute(self, tensor: tf.Tensor) -> tf.Tensor:

@@ -25,10 +25,11 @@ from data.dataset import PreparedDataset
 from data.pipeline import MASK, Batch, Transform
 from data.sampling import NEGATIVES, make_negatives
 from models.dropout import DROPOUT_SEED, NO_DROPOUT, Dropout, add_dropout_seed
+from models.masked_mean import masked_mean
 from models.mlp import MLP
 from models.ncf_config import NCFConfig
 from models.ncf_pretraining import adopt_part
-from models.recommender import Losses, Recommender, Vectors, masked_mean
+from models.recommender import Losses, Recommender, Vectors
 from models.tables import EmbeddingTables, Part, TableConfig
 
 

@@ -38,6 +38,7 @@ class Recommender(tf.keras.Model):
         tables: The model's embedding tables.
         training_step: Takes the steps, once `prepare_training` was called.
         loss_scale: Of `float16`, once it was called.
+        is_static: Whether XLA compiles the losses: then no shape in them may follow from values.
     """
 
     view: ClassVar[str]
@@ -51,6 +52,7 @@ class Recommender(tf.keras.Model):
         self.schema = schema
         self.training_step: TrainingStep | None = None
         self.loss_scale: LossScale | None = None
+        self.is_static = False
 
     @abstractmethod
     def transforms(
@@ -218,7 +220,9 @@ class Recommender(tf.keras.Model):
         self.optimizer = optimizer
         optimizer.build(self.trainable_variables)
         self.tables.build_slots()
-        self.training_step = TrainingStep(self, options or StepOptions())
+        options = options or StepOptions()
+        self.is_static = options.xla
+        self.training_step = TrainingStep(self, options)
 
     def compile(self, optimizer: tf.keras.optimizers.Optimizer, **arguments: object) -> None:
         """Keras's hook, for `fit` in a notebook; `jit_compile=True` compiles the dense part."""
@@ -234,16 +238,3 @@ class Recommender(tf.keras.Model):
     def test_step(self, batch: Batch) -> Losses:
         """Keras's hook for `evaluate`: the loss without a step."""
         return self._losses_of(batch, training=False)
-
-
-def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Returns the sum over rows with mask 1, divided by the static number of rows.
-
-    Args:
-        values: Shape (batch,) or (batch, C), averaged over C.
-        mask: Shape (batch,), float32.
-    """
-    values = tf.cast(values, tf.float32)
-    if values.shape.rank > 1:
-        values = tf.reduce_mean(values, axis=1)
-    return tf.reduce_sum(values * mask) / float(mask.shape[0])

@@ -53,3 +53,9 @@ class TableConfig:
     def dim(self) -> int:
         """Width of a row."""
         return sum(part.dim for part in self.parts)
+
+    def columns(self, part: str) -> slice:
+        """Returns which columns of a row are a part's."""
+        index = [p.name for p in self.parts].index(part)
+        left = sum(p.dim for p in self.parts[:index])
+        return slice(left, left + self.parts[index].dim)

@@ -11,16 +11,17 @@ Legend: n lookups, u unique rows, N = min(n, rows of the stack), D width, B rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
 from data.errors import InputError, nearest
-from models.bags import Bag, sum_bag
+from models.bags import Bag, read_vectors
 from models.exchange import fetch, give_back, mean_by_row
 from models.found import Found, Lookups, find_in
+from models.routes import Routes, Tables, table_names
 from models.row_update import RowUpdate
 from models.table_config import Part, TableConfig
 from models.table_stack import TableStack
@@ -34,7 +35,8 @@ class EmbeddingTables(tf.Module):
 
     Args:
         configs: The tables.
-        features: Which table each looked-up feature uses; several may share one.
+        features: Which table each looked-up feature uses; several may share one. Or the tables, of
+            one width, that the columns of its ids' last axis use.
         seed: Initial values are a function of (seed, table name, row) only.
 
     Attributes:
@@ -45,7 +47,7 @@ class EmbeddingTables(tf.Module):
     """
 
     def __init__(
-        self, configs: Sequence[TableConfig], features: Mapping[str, str], seed: int
+        self, configs: Sequence[TableConfig], features: Mapping[str, Tables], seed: int
     ) -> None:
         super().__init__(name="tables")
         self._is_apart = False
@@ -58,9 +60,9 @@ class EmbeddingTables(tf.Module):
             by_kind.setdefault((config.kind, shards), []).append(config)
         self.stacks = [TableStack(t, seed, shards) for (_, shards), t in by_kind.items()]
         self.configs = {config.name: config for config in configs}
-        self._features = dict(features)
-        self._check_known(set(features.values()), "Every feature must point at a declared table")
+        self._check_known(table_names(features), "Every feature must point at a declared table")
         self._check_known(storage.placement.tables, "trainer.placement must name tables")
+        self._routes = Routes(features, self.stacks)
         self.updates = tf.Variable(0, dtype=tf.int64, trainable=False, name="table_updates")
 
     def _check_known(self, tables: set[str], rule: str) -> None:
@@ -113,13 +115,11 @@ class EmbeddingTables(tf.Module):
 
     def assign_part(self, table: str, part: str, values: tf.Tensor) -> None:
         """Sets one part of a table, of shape (rows, part dim)."""
-        stack, config = self._stack_of(table), self.configs[table]
-        names = [p.name for p in config.parts]
-        left = sum(p.dim for p in config.parts[: names.index(part)])
-        right = left + config.parts[names.index(part)].dim
+        stack = self._stack_of(table)
         start, count = stack.held(table)
         mine = tf.cast(values[stack.shard :: stack.shards], stack.dtype)
-        stack.variable[start : start + count, left:right].assign(mine)
+        columns = self.configs[table].columns(part)
+        stack.variable[start : start + count, columns].assign(mine)
 
     def part(self, table: str, part: str) -> tf.Tensor:
         """Returns one part of a table, of shape (rows, part dim)."""
@@ -141,32 +141,35 @@ class EmbeddingTables(tf.Module):
             Vectors by feature, float32: of the ids' shape with the width appended, or (B, D) sums
             of a bag.
         """
-        if any(self._stack_of(self._features[name]).shards > 1 for name in ids):
+        mine = self._routes.stacks_of(ids)
+        stacks = [stack for stack in self.stacks if stack.key in mine]
+        if any(stack.shards > 1 for stack in stacks):
             found = self.find(ids)
             rows = self.gather_rows(found)
             return {**self.expand(rows, found.places), **self.sum_bags(rows, found)}
         vectors = {}
-        for name, part in ids.items():
-            stack = self._stack_of(self._features[name])
-            offset = stack.offsets[self._features[name]]
-            if isinstance(part, Bag):
-                vectors[name] = sum_bag(stack.read, part, offset)
-            else:
-                vectors[name] = stack.read(part + offset)
-        return vectors
+        for stack in stacks:
+            pieces, starts = self._routes.split(ids, stack.key)
+            for name, part in pieces.items():
+                vectors[name] = read_vectors(stack.read, part, starts[name])
+        return self._routes.join(vectors)
 
-    def find(self, ids: Lookups) -> Found:
+    def find(self, ids: Lookups, padded: bool = False) -> Found:
         """Finds the unique rows of a batch, however many features ask for them.
 
         Args:
             ids: Ids of any static shape, or a `Bag`, by feature.
+            padded: Whether to make as many rows as there may be at most, for XLA.
+
+        Returns:
+            Where their vectors are: by feature, or by piece of one whose tables are in several
+            stacks.
         """
         found = Found({}, {}, {}, {}, {})
         for stack in self.stacks:
-            mine = {n: part for n, part in ids.items() if self._features[n] in stack.offsets}
+            mine, starts = self._routes.split(ids, stack.key)
             if mine:
-                starts = {name: stack.offsets[self._features[name]] for name in mine}
-                find_in(stack, mine, starts, self.communicator, found)
+                find_in(stack, mine, starts, self.communicator, found, padded)
         return found
 
     def gather_rows(self, found: Found) -> dict[str, tf.Tensor]:
@@ -186,9 +189,8 @@ class EmbeddingTables(tf.Module):
         self, vectors: Mapping[str, tf.Tensor], places: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """Deals the vectors of `gather_rows` out to the features: what `gather` returns."""
-        return {
-            name: tf.gather(vectors[self.key_of(name)], place) for name, place in places.items()
-        }
+        pieces = {n: tf.gather(vectors[self.key_of(n)], place) for n, place in places.items()}
+        return self._routes.join(pieces)
 
     def sum_bags(self, vectors: Mapping[str, tf.Tensor], found: Found) -> dict[str, tf.Tensor]:
         """Returns the sums of the bags, (B, D), from the vectors of `gather_rows`."""
@@ -238,13 +240,9 @@ class EmbeddingTables(tf.Module):
         everyone = self.communicator.all_gather(rows), self.communicator.all_gather(values)
         return mean_by_row(*everyone, self.communicator.size)
 
-    def stacks_of(self, features: Iterable[str]) -> set[str]:
-        """Returns the keys of the stacks that hold the features' tables."""
-        return {self.key_of(name) for name in features}
-
     def key_of(self, feature: str) -> str:
-        """Returns the key of the stack that holds a feature's table."""
-        return self._stack_of(self._features[feature]).key
+        """Returns the key of the stack that holds the table of a feature, or of its piece."""
+        return self._routes.stack_of(feature)
 
     def _stack_of(self, table: str) -> TableStack:
         return next(stack for stack in self.stacks if table in stack.offsets)

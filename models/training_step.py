@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from data.pipeline import Batch
-from data.random_bits import GENERATOR
-from models.dropout import DROPOUT_SEED
+from models.batch_parts import cut, cut_batch
 from models.graphs import graph_function
 from models.loss_scale import LossScale
 from models.tables import Found
@@ -106,7 +105,10 @@ class TrainingStep:
         # An attribute of the model, so that checkpoints hold it.
         model.loss_scale = LossScale() if model.compute_dtype == "float16" else None
         gradients = self._gradients if options.parts == 1 else self._gradients_by_parts
-        self._compiled = graph_function(gradients, jit_compile=options.xla or None)
+        # The number of unique rows differs from batch to batch, except where XLA has them padded.
+        self._compiled = graph_function(
+            gradients, jit_compile=options.xla or None, reduce_retracing=not options.xla
+        )
 
     def __call__(self, batch: Batch) -> Losses:
         """Takes one step. Returns scalars to log, float32: losses and gradient norms."""
@@ -116,7 +118,7 @@ class TrainingStep:
     def look_up(self, batch: Batch) -> LookedUp:
         """Finds and reads the batch's rows of the tables, each once."""
         tables = self._model.tables
-        found = tables.find(self._model.lookups(batch))
+        found = tables.find(self._model.lookups(batch), padded=self._options.xla)
         rows = tables.gather_rows(found)
         return LookedUp(found, rows, tables.sum_bags(rows, found))
 
@@ -124,7 +126,8 @@ class TrainingStep:
         """Returns losses and gradients; those of `float16` are scaled by `model.loss_scale`."""
         found, rows, bags = looked_up
         # Rows that only bags look up have no static number, and XLA has no use for them.
-        expanded = {key: rows[key] for key in self._model.tables.stacks_of(found.places)}
+        tables = self._model.tables
+        expanded = {key: rows[key] for key in {tables.key_of(name) for name in found.places}}
         scale = self._model.loss_scale.value() if self._model.loss_scale else None
         inputs = _Inputs(expanded, found.places, bags, scale)
         return Gradients(*self._compiled(self._model.dense_inputs(batch), inputs))
@@ -199,10 +202,10 @@ class TrainingStep:
         """Returns what `_gradients` does, from the mean over equal parts of the batch."""
         rows, places, bags, scale = inputs
         parts = self._options.parts
-        cut_batch = _cut_batch(batch, parts)
-        cut_bags = {name: _cut(values, parts) for name, values in bags.items()}
+        all_batches = cut_batch(batch, parts)
+        all_bags = {name: cut(values, parts) for name, values in bags.items()}
         shared = self._model.shared_lookups
-        cut_places = {n: _cut(p, parts) for n, p in places.items() if n not in shared}
+        all_places = {n: cut(p, parts) for n, p in places.items() if n not in shared}
         of_bags = {name: tf.TensorArray(tf.float32, parts) for name in bags}
         sums = (
             {key: tf.zeros_like(values) for key, values in rows.items()},
@@ -210,8 +213,8 @@ class TrainingStep:
         )
 
         def take(index: tf.Tensor, sums: Any, of_bags: Any, losses: tf.TensorArray) -> Any:
-            own = {**places, **{n: cut[index] for n, cut in cut_places.items()}}
-            part, some = ({n: cut[index] for n, cut in c.items()} for c in (cut_batch, cut_bags))
+            own = {**places, **{n: p[index] for n, p in all_places.items()}}
+            part, some = ({n: v[index] for n, v in c.items()} for c in (all_batches, all_bags))
             got = self._gradients(part, _Inputs(rows, own, some, scale))
             self._names = list(got.losses)
             sums = tf.nest.map_structure(tf.add, sums, (got.rows, got.dense))
@@ -231,18 +234,3 @@ class TrainingStep:
             for name, array in of_bags.items()
         }
         return Gradients(dict(zip(self._names, means, strict=True)), of_rows, of_bags, dense)
-
-
-def _cut(values: tf.Tensor, parts: int) -> tf.Tensor:
-    """Returns values of shape (B, ...) as (P, B / P, ...)."""
-    return tf.reshape(values, [parts, values.shape[0] // parts, *values.shape[1:]])
-
-
-def _cut_batch(batch: Batch, parts: int) -> Batch:
-    """Cuts each entry of a batch; each part gets a dropout seed of its own."""
-    cut = {n: _cut(values, parts) for n, values in batch.items() if n != DROPOUT_SEED}
-    if DROPOUT_SEED in batch:
-        fold = tf.random.experimental.stateless_fold_in
-        seeds = [fold(batch[DROPOUT_SEED], part, GENERATOR) for part in range(parts)]
-        cut[DROPOUT_SEED] = tf.stack(seeds)
-    return cut

@@ -5,8 +5,10 @@
 
 and in pre-norm one more normalisation at the end, without which the last sum would be of any
 scale. The last block computes only the slots that are asked for: nothing else reads the others.
+Whatever looks at one slot at a time leaves padding out (`models.packing`).
 
-Legend: B rows, L slots, Q slots asked for, D width, H heads, F width inside the feed-forward part.
+Legend: B rows, L slots, N slots that are not padding, Q slots asked for of a row, M of all rows
+that are not padding, D width, H heads, F width inside the feed-forward part.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from functools import partial
 
 import tensorflow as tf
 
+from data.random_bits import GENERATOR
 from models.dropout import NO_DROPOUT, Dropout
+from models.packing import Packing
+from models.vector_layers import Linear, Norm
 
 # Finite: a row of padding alone must come out as a number.
 HIDDEN = -1e9
-_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -30,49 +34,26 @@ class Drops:
     activations: Dropout = NO_DROPOUT
     attention: Dropout = NO_DROPOUT
 
-
-class Norm(tf.keras.layers.Layer):
-    """Layer normalisation (Ba et al. 2016) of vectors (..., dim), in float32."""
-
-    def __init__(self, dim: int, name: str) -> None:
-        super().__init__(name=name, autocast=False)
-        keep = {"experimental_autocast": False}
-        self.gain = self.add_weight("gain", (dim,), initializer="ones", **keep)
-        self.bias = self.add_weight("bias", (dim,), initializer="zeros", **keep)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Returns vectors of the compute type."""
-        inputs = tf.cast(inputs, tf.float32)
-        centred = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
-        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-        normed = centred * tf.math.rsqrt(variance + _EPSILON) * self.gain + self.bias
-        return tf.cast(normed, self.compute_dtype)
+    @classmethod
+    def of(cls, activations: float, attention: float, seed: tf.Tensor | None) -> Drops:
+        """Returns the dropout of these shares; a seed of None, of evaluation, drops nothing."""
+        if seed is None:
+            return cls()
+        other = tf.random.experimental.stateless_fold_in(seed, -1, alg=GENERATOR)
+        return cls(Dropout(activations, seed), Dropout(attention, other))
 
 
-class Linear(tf.keras.layers.Layer):
-    """x W + b on vectors (..., I), in the compute type.
+@dataclass(frozen=True)
+class Asked:
+    """The slots whose outputs are asked for.
 
-    Args:
-        sizes: Widths of input and output, (I, O).
-        stddev: Standard deviation of the initial W.
-        seed: Of the initial W.
-        name: Name of the layer.
+    Attributes:
+        slots: Shape (B, Q), int32.
+        packing: Which of them are no padding.
     """
 
-    def __init__(self, sizes: tuple[int, int], stddev: float, seed: int, name: str) -> None:
-        super().__init__(name=name)
-        start = tf.keras.initializers.TruncatedNormal(stddev=stddev, seed=seed)
-        keep = {"experimental_autocast": False}
-        self.kernel = self.add_weight("kernel", sizes, initializer=start, **keep)
-        self.bias = self.add_weight("bias", sizes[1:], initializer="zeros", **keep)
-
-    def call(self, inputs: tf.Tensor, left: int = 0, right: int | None = None) -> tf.Tensor:
-        """Returns columns `left` to `right` of the output."""
-        kernel = tf.cast(self.kernel[:, left:right], self.compute_dtype)
-        bias = tf.cast(self.bias[left:right], self.compute_dtype)
-        flat = tf.reshape(tf.cast(inputs, self.compute_dtype), [-1, inputs.shape[-1]])
-        outputs = tf.nn.bias_add(tf.matmul(flat, kernel), bias)
-        return tf.reshape(outputs, [-1, *inputs.shape[1:-1], outputs.shape[-1]])
+    slots: tf.Tensor
+    packing: Packing
 
 
 class Attention(tf.keras.layers.Layer):
@@ -94,32 +75,38 @@ class Attention(tf.keras.layers.Layer):
     def call(
         self,
         inputs: tf.Tensor,
+        tokens: Packing,
         allowed: tf.Tensor,
-        slots: tf.Tensor | None = None,
+        asked: tuple[tf.Tensor, Packing] | None = None,
         drop: Dropout = NO_DROPOUT,
     ) -> tf.Tensor:
         """Lets slots look at each other.
 
         Args:
-            inputs: Shape (B, L, D).
+            inputs: Shape (N, D).
+            tokens: Where they are.
             allowed: What each slot may look at, of a shape that broadcasts to (B, H, Q, L), bool.
-            slots: The slots that look, shape (B, Q); None for all.
+            asked: Inputs of the slots that look, (M, D), and where they are; None for all.
             drop: Dropout of the attention weights.
 
         Returns:
-            Shape (B, Q, D), of the compute type.
+            Shape (M, D), of the compute type.
         """
-        if slots is None:
-            query, key, value = tf.split(self.query_key_value(inputs), 3, axis=-1)
+        if asked is None:
+            looking = tokens
+            query, key, value = tf.split(tokens.unpack(self.query_key_value(inputs)), 3, axis=-1)
         else:
-            query = self.query_key_value(take_slots(inputs, slots), 0, self._dim)
-            key, value = tf.split(self.query_key_value(inputs, self._dim), 2, axis=-1)
+            own, looking = asked
+            query = looking.unpack(self.query_key_value(own, 0, self._dim))
+            pair = tokens.unpack(self.query_key_value(inputs, self._dim))
+            key, value = tf.split(pair, 2, axis=-1)
         query = query * (self._dim // self._heads) ** -0.5
         logits = tf.matmul(self._by_head(query), self._by_head(key), transpose_b=True)
         logits = tf.where(allowed, tf.cast(logits, tf.float32), HIDDEN)  # (B, H, Q, L)
         weights = drop(tf.cast(tf.nn.softmax(logits), self.compute_dtype))
         mixed = tf.transpose(tf.matmul(weights, self._by_head(value)), [0, 2, 1, 3])
-        return self.projection(tf.reshape(mixed, [-1, query.shape[1], self._dim]))  # (B, Q, D)
+        mixed = tf.reshape(mixed, [-1, query.shape[1], self._dim])  # (B, Q, D)
+        return self.projection(looking.pack(mixed))
 
     def _by_head(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns vectors (B, L, D) as (B, H, L, D / H)."""
@@ -160,15 +147,25 @@ class Block(tf.keras.layers.Layer):
         self.norm = Norm(dim, "norm")
 
     def call(
-        self, inputs: tf.Tensor, allowed: tf.Tensor, slots: tf.Tensor | None, drops: Drops
+        self,
+        inputs: tf.Tensor,
+        tokens: Packing,
+        allowed: tf.Tensor,
+        asked: Asked | None,
+        drops: Drops,
     ) -> tf.Tensor:
-        """Returns (B, Q, D) from (B, L, D); see `Attention`."""
-        residual = inputs if slots is None else take_slots(inputs, slots)
+        """Returns (M, D) from (N, D); see `Attention`."""
+        taken = partial(_take, tokens=tokens, asked=asked)
+        residual = taken(inputs)
+        looking = None if asked is None else asked.packing
         if self._norm_first:
-            looked = self.attention(self.attention_norm(inputs), allowed, slots, drops.attention)
+            normed = self.attention_norm(inputs)
+            own = None if looking is None else (taken(normed), looking)
+            looked = self.attention(normed, tokens, allowed, own, drops.attention)
             residual += drops.activations(looked)
             return residual + drops.activations(self._feed_forward(self.norm(residual)))
-        looked = self.attention(inputs, allowed, slots, drops.attention)
+        own = None if looking is None else (residual, looking)
+        looked = self.attention(inputs, tokens, allowed, own, drops.attention)
         residual = self.attention_norm(residual + drops.activations(looked))
         return self.norm(residual + drops.activations(self._feed_forward(residual)))
 
@@ -211,37 +208,40 @@ class Transformer(tf.keras.layers.Layer):
     def call(
         self,
         inputs: tf.Tensor,
-        present: tf.Tensor,
-        slots: tf.Tensor | None = None,
+        tokens: Packing,
+        asked: Asked | None = None,
         drops: Drops | None = None,
     ) -> tf.Tensor:
         """Encodes sequences.
 
         Args:
-            inputs: Shape (B, L, D), of the compute type.
-            present: Which slots may be looked at, shape (B, L), bool.
-            slots: The slots to return, shape (B, Q), int32; None for all.
+            inputs: Shape (N, D), of the compute type.
+            tokens: Where they are. A slot that is not present is not looked at.
+            asked: The slots to return; None for all.
             drops: Dropout of this pass.
 
         Returns:
-            Shape (B, Q, D), of the compute type. Slots that see nothing mean nothing.
+            Shape (M, D), of the compute type. Slots that see nothing mean nothing.
         """
         hidden = inputs
         for block in self.blocks[:-1]:
-            hidden = block(hidden, self._allowed(present, None), None, drops or Drops())
-        hidden = self.blocks[-1](hidden, self._allowed(present, slots), slots, drops or Drops())
+            hidden = block(hidden, tokens, self._allowed(tokens, None), None, drops or Drops())
+        allowed = self._allowed(tokens, asked)
+        hidden = self.blocks[-1](hidden, tokens, allowed, asked, drops or Drops())
         return hidden if self.last_norm is None else self.last_norm(hidden)
 
-    def _allowed(self, present: tf.Tensor, slots: tf.Tensor | None) -> tf.Tensor:
+    def _allowed(self, tokens: Packing, asked: Asked | None) -> tf.Tensor:
         """Returns what each slot may look at: (B, 1, Q, L), or (B, 1, 1, L) where all see alike."""
-        keys = present[:, None, None, :]
+        keys = tokens.present[:, None, None, :]
         if not self._is_causal:
             return keys
-        places = tf.range(present.shape[1])
-        looking = places[None] if slots is None else slots  # (1 or B, Q)
+        places = tf.range(tokens.present.shape[1])
+        looking = places[None] if asked is None else asked.slots  # (1 or B, Q)
         return keys & (places <= looking[:, None, :, None])
 
 
-def take_slots(vectors: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
-    """Returns vectors (B, Q, D) of the slots (B, Q) of (B, L, D)."""
-    return tf.gather(vectors, slots, batch_dims=1)
+def _take(vectors: tf.Tensor, tokens: Packing, asked: Asked | None) -> tf.Tensor:
+    """Returns vectors (M, D) of the slots asked for, from those of all, (N, D)."""
+    if asked is None:
+        return vectors
+    return tf.gather(vectors, asked.packing.pack(tokens.places(asked.slots)))

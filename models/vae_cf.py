@@ -40,7 +40,8 @@ from data.pipeline import MASK, Batch, Transform
 from data.reading import Reading
 from data.schema import FIRST_ID
 from models.id_axis import IdAxis
-from models.recommender import Losses, Recommender, Vectors, masked_mean
+from models.masked_mean import masked_mean
+from models.recommender import Losses, Recommender, Vectors
 from models.tables import Bag, EmbeddingTables, Part, TableConfig
 from models.vae_cf_config import VAECFConfig
 from models.vae_losses import kl_to_standard_normal, multinomial_loss

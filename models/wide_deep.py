@@ -20,9 +20,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from data.dataset import PreparedDataset
-from models.click_model import ClickModel, Drops, Half
+from models.click_model import ClickModel
 from models.feature_inputs import Side
 from models.features import FeatureLayer
+from models.halves import Drops, Half, first_sums
 from models.mlp import MLP
 from models.recommender import Vectors
 from models.side_lookups import DEEP, WIDE
@@ -96,24 +97,30 @@ class WideDeep(ClickModel):
         half: Half = {}
         if self.config.has_wide:
             half["wide"] = self._wide(side, vectors, tf.zeros(tf.shape(numbers)[:-1]))
-        if self.config.has_deep:
-            parts = [vectors[key] for key in self.sides.keys(DEEP, side)]
-            dropped = [drops.vectors(tf.concat(parts, axis=-1))] if parts else []
-            inputs = tf.concat([*dropped, numbers], axis=-1)
-            half["first"] = self.mlp.share(inputs, start)
+        if self.config.has_deep and (side == "row" or self.has_items):
+            half["first"] = self.mlp.share(self._inputs(side, numbers, vectors, drops), start)
         return half
+
+    def _inputs(self, side: Side, numbers: tf.Tensor, vectors: Vectors, drops: Drops) -> tf.Tensor:
+        """Returns a side's vectors, one after the other, and numbers."""
+        stacked = self.sides.stacked(DEEP, side, vectors)
+        if stacked is None:
+            return numbers
+        width = self.config.dim * stacked.shape[-2]
+        flat = tf.reshape(stacked, tf.concat([tf.shape(stacked)[:-2], [width]], axis=0))
+        return tf.concat([drops.vectors(flat), numbers], axis=-1)
 
     def pair_logits(self, row: Half, item: Half, vectors: Vectors, drops: Drops) -> tf.Tensor:
         """Returns logits (B, C), float32."""
         logits = self.output_bias[0]
         if self.config.has_wide:
-            logits += self._wide("pair", vectors, row["wide"][:, None] + item["wide"])
+            logits += self._wide("pair", vectors, tf.expand_dims(row["wide"], 1) + item["wide"])
         if self.config.has_deep:
-            last = self.mlp.rest(row["first"][:, None] + item["first"], drops.hidden)
+            last = self.mlp.rest(first_sums(row, item), drops.hidden)
             logits += tf.linalg.matvec(tf.cast(last, tf.float32), self.deep_output)
         return logits
 
     def _wide(self, side: Side, vectors: Vectors, start: tf.Tensor) -> tf.Tensor:
         """Returns `start` plus the weights of one side, of the shape of `start`."""
-        weights = [vectors[key][..., 0] for key in self.sides.keys(WIDE, side)]
-        return tf.add_n([start, *weights])
+        weights = self.sides.stacked(WIDE, side, vectors)
+        return start if weights is None else start + tf.reduce_sum(weights, axis=[-2, -1])

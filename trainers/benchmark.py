@@ -207,7 +207,9 @@ class _Parts:
 
     def cost(self, batch: Batch, looked_up: LookedUp) -> GraphCost:
         """Counts what the dense part computes and moves."""
-        return graph_cost(self._gradients.get_concrete_function(batch, looked_up).graph)
+        # A graph of its own, as that of all steps leaves the number of rows open.
+        gradients = graph_function(self._taken.training_step.gradients)
+        return graph_cost(gradients.get_concrete_function(batch, looked_up).graph)
 
 
 def _mark(marks: list[float]) -> None:

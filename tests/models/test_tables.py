@@ -123,12 +123,43 @@ def test_gather_keeps_shapes_and_tables_apart() -> None:
     vectors = tables.gather(ids)
     np.testing.assert_array_equal(vectors["user"], tables.rows("user").numpy()[[1, 2]])
     np.testing.assert_array_equal(vectors["item"], tables.rows("item").numpy()[ids["item"]])
+    for padded, rows in ((False, 6), (True, 8)):
+        found = tables.find(ids, padded)
+        expanded = tables.expand(tables.gather_rows(found), found.places)
+        for name, expected in vectors.items():
+            np.testing.assert_array_equal(expanded[name], expected)
+        assert {k: v.shape for k, v in found.rows.items()} == {"sgd_4_1": (rows,)}
+        assert int(found.counts["sgd_4_1"]) == 6
+
+
+def test_columns_of_a_feature_look_into_their_own_tables_wherever_these_are() -> None:
+    part = (Part("vector", 4, 0.1),)
+    configs = [
+        TableConfig(name, rows, part, optimizer)
+        for name, rows, optimizer in (("a", 5, "sgd"), ("b", 7, "adagrad"), ("c", 6, "sgd"))
+    ]
+    tables = EmbeddingTables(configs, {"both": ("a", "c"), "all": ("a", "b", "c")}, seed=1)
+    both, everything = np.array([[1, 2], [4, 5]]), np.array([[[1, 6, 2], [0, 3, 5]]])
+    ids = {"both": tf.constant(both), "all": tf.constant(everything)}
+    whole = {name: tables.rows(name).numpy() for name in "abc"}
+    expected = {
+        "both": np.stack([whole["a"][both[:, 0]], whole["c"][both[:, 1]]], axis=1),
+        "all": np.stack([whole[n][everything[..., i]] for i, n in enumerate("abc")], axis=-2),
+    }
     found = tables.find(ids)
-    expanded = tables.expand(tables.gather_rows(found), found.places)
-    for name, expected in vectors.items():
-        np.testing.assert_array_equal(expanded[name], expected)
-    assert {k: v.shape for k, v in found.rows.items()} == {"sgd_4_1": (8,)}
-    assert int(found.counts["sgd_4_1"]) == 6
+    rows = tables.gather_rows(found)
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        expanded = tables.expand(rows, found.places)
+        total = tf.reduce_sum(expanded["all"][..., 1, :])
+    for name, vectors in expected.items():
+        np.testing.assert_array_equal(tables.gather(ids)[name], vectors)
+        np.testing.assert_array_equal(expanded[name], vectors)
+    gradients = tape.gradient(total, rows, unconnected_gradients="zero")
+    assert {key: float(tf.reduce_sum(g)) for key, g in gradients.items()} == {
+        tables.stacks[0].key: 0.0,
+        tables.stacks[1].key: 8.0,
+    }
 
 
 def test_a_bag_sums_weighted_vectors_and_hands_its_gradient_to_the_rows() -> None:
