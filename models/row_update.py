@@ -34,10 +34,21 @@ def subtract_rows(table: tf.Variable, update: RowUpdate, step: tf.Tensor) -> Non
     """Subtracts `step`, of shape (n, dim), float32, from the updated rows of a table.
 
     Read, subtracted and written, as TensorFlow writes rows on all threads but subtracts on one.
+    """
+    write_rows(table, update, read_rows(table, update) - step)
+
+
+def read_rows(table: tf.Variable, update: RowUpdate) -> tf.Tensor:
+    """Returns the rows to update, (n, dim), float32."""
+    return tf.cast(tf.gather(table, update.rows), tf.float32)
+
+
+def write_rows(table: tf.Variable, update: RowUpdate, values: tf.Tensor) -> None:
+    """Writes updated rows, (n, dim), float32.
+
     Tables of bfloat16 are rounded stochastically, up or down by chance so that the mean is right
     (Gupta et al. 2015, section 3): to the nearest, small steps would be lost for ever.
     """
-    values = tf.cast(tf.gather(table, update.rows), tf.float32) - step
     if table.dtype != tf.float32:
         values = round_stochastically(values, update.step)
     table.scatter_update(tf.IndexedSlices(values, update.rows))

@@ -18,6 +18,7 @@ from models.communicator import Communicator
 from models.graphs import graph_function
 from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
+from trainers.device_input import computing_device, copied_ahead
 from trainers.schedules import make_dense_optimizer, make_table_schedule
 from trainers.streams import Streams
 from trainers.train_state import TrainState
@@ -131,15 +132,17 @@ class Steps:
 
     def batches(self, epoch: int, streams: Streams | None = None) -> tf.data.Dataset:
         """Returns the batches of the run, from where an epoch's streams stand to the end."""
-        streams = streams or self.new_streams()
-        ranks = len(streams.positions)
+        batches = self._host_batches(epoch, streams or self.new_streams())
+        return copied_ahead(batches, computing_device())
+
+    def _host_batches(self, epoch: int, streams: Streams) -> tf.data.Dataset:
+        ranks, communicator = len(streams.positions), self._communicator
         left = max(1, self._config.epochs - epoch)
-        if ranks == self._communicator.size:
-            rank = self._communicator.rank
+        if ranks == communicator.size:
+            rank = communicator.rank
             return self._read(epoch, rank, ranks, start=streams.positions[rank], epochs=left)
         batches = self._rest(epoch, streams)
         if left > 1:
-            communicator = self._communicator
             batches = batches.concatenate(
                 self._read(epoch + 1, communicator.rank, communicator.size, epochs=left - 1)
             )
