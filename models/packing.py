@@ -38,8 +38,7 @@ class Packing:
 
     def pack(self, padded: tf.Tensor) -> tf.Tensor:
         """Returns what slots hold that are taken, (N, ...), of (B, L, ...)."""
-        flat = tf.reshape(padded, tf.concat([[-1], tf.shape(padded)[2:]], axis=0))
-        flat = tf.ensure_shape(flat, [None, *padded.shape[2:]])
+        flat = tf.reshape(padded, [-1, *padded.shape[2:]])
         if self._is_static:
             return flat
 

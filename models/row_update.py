@@ -50,20 +50,23 @@ def write_rows(table: tf.Variable, update: RowUpdate, values: tf.Tensor) -> None
     (Gupta et al. 2015, section 3): to the nearest, small steps would be lost for ever.
     """
     if table.dtype != tf.float32:
-        values = round_stochastically(values, update.step)
+        # Not the shape of `values`: where they were read from a variable, TensorFlow would ask that
+        # for it, at a time when it may hold other rows.
+        values = round_stochastically(values, tf.shape(update.gradients), update.step)
     table.scatter_update(tf.IndexedSlices(values, update.rows))
 
 
-def round_stochastically(values: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+def round_stochastically(values: tf.Tensor, shape: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """Returns values (n, dim), float32, as bfloat16.
 
     Args:
         values: To round to one of both neighbours, with a chance that makes the mean exact.
+        shape: Their shape.
         step: Seed of the chances, scalar, int64.
     """
     seed = tf.stack([tf.cast(step, tf.int32), 0])
     # A bfloat16 is the upper half of a float32: 16 random bits below it carry or do not.
-    chance = tf.cast(random_bits(tf.shape(values), seed, tf.uint16), tf.uint32)
+    chance = tf.cast(random_bits(shape, seed, tf.uint16), tf.uint32)
     bits = tf.bitcast(values, tf.uint32) + chance
     upper = tf.bitwise.bitwise_and(bits, tf.constant(0xFFFF0000, tf.uint32))
     return tf.cast(tf.bitcast(upper, tf.float32), tf.bfloat16)

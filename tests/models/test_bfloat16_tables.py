@@ -31,7 +31,8 @@ def step(tables: EmbeddingTables, ids: np.ndarray, gradient: np.ndarray) -> None
 def test_rounding_goes_to_a_neighbour_and_is_right_on_average() -> None:
     rng = np.random.default_rng(0)
     values = tf.constant(np.repeat(rng.normal(size=(50, 1)), 4_000, axis=1), tf.float32)
-    rounded = tf.cast(round_stochastically(values, tf.constant(7, tf.int64)), tf.float32).numpy()
+    rounded = round_stochastically(values, tf.shape(values), tf.constant(7, tf.int64))
+    rounded = tf.cast(rounded, tf.float32).numpy()
     exact = values.numpy()
     assert (np.abs(rounded - exact) < np.abs(exact) * 2.0**-7).all()
     assert all(len(np.unique(row)) <= 2 for row in rounded)
@@ -44,7 +45,7 @@ def test_values_of_bfloat16_stay_as_they_are() -> None:
     values = tf.constant([[0.0, -0.0, 1.0, -2.5, 3.140625, 1e-30, -1e30]], tf.float32)
     kept = tf.cast(tf.cast(values, tf.bfloat16), tf.float32)
     for seed in range(5):
-        rounded = round_stochastically(kept, tf.constant(seed, tf.int64))
+        rounded = round_stochastically(kept, tf.shape(kept), tf.constant(seed, tf.int64))
         np.testing.assert_array_equal(tf.cast(rounded, tf.float32), kept)
 
 
@@ -65,6 +66,34 @@ def test_steps_follow_those_of_float32(optimizer: str) -> None:
     assert np.abs(moved["bfloat16"] - moved["float32"]).max() < 4.5 * 0.039
     # Over 160 numbers, of about 0.4 each.
     assert moved["bfloat16"].mean() == pytest.approx(moved["float32"].mean(), abs=0.003)
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam"])
+def test_steps_of_a_graph_equal_those_one_by_one(optimizer: str) -> None:
+    """Rows are held in a variable whose shape changes by the step, which graphs reorder."""
+    most = np.arange(2, 42).repeat(5)[:, None]  # ids of a step, so that it has ever more rows
+    ids = tf.constant(np.random.default_rng(2).integers(0, ROWS, (200, 60)) % most, tf.int32)
+
+    def take(tables: EmbeddingTables, index: tf.Tensor) -> None:
+        found = tables.find({"item": ids[index]})
+        value = tf.cast(index % 7 - 3, tf.float32)
+        gradients = {k: tf.fill([tf.size(r), WIDTH], value) for k, r in found.rows.items()}
+        tables.apply_gradients(found, gradients, tf.constant(RATE))
+
+    single, together = make(optimizer, "bfloat16"), make(optimizer, "bfloat16")
+    for index in range(len(ids)):
+        take(single, tf.constant(index))
+
+    @tf.function(autograph=False)
+    def take_all() -> None:
+        def one(index: tf.Tensor) -> tf.Tensor:
+            take(together, index)
+            return index + 1
+
+        tf.while_loop(lambda index: index < len(ids), one, [tf.constant(0)])
+
+    take_all()
+    np.testing.assert_array_equal(together.rows("item"), single.rows("item"))
 
 
 def test_steps_far_below_the_precision_are_not_lost() -> None:
