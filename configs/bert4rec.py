@@ -26,10 +26,8 @@ def tiny() -> RunConfig:
     return replace(
         base,
         recipe="tiny",
-        model=replace(
-            base.model, dim=32, max_length=10, crop="random", dropout=0.2, mask_share=0.4
-        ),
-        trainer=replace(base.trainer, epochs=40, batch_size=64, learning_rate=0.005, patience=0),
+        model=replace(base.model, dim=32, max_length=10, crop="random", dropout=0.2),
+        trainer=replace(base.trainer, epochs=60, batch_size=64, learning_rate=0.005, patience=0),
         evaluation=EvaluationConfig(batch_size=256),
     )
 

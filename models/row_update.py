@@ -19,12 +19,14 @@ class RowUpdate:
             one id's gradients in turn would differ.
         learning_rate: Scalar, float32.
         step: Number of this update, from 1, scalar int64.
+        values: The rows before it, shape (n, dim), float32; None where they are to be read.
     """
 
     rows: tf.Tensor
     gradients: tf.Tensor
     learning_rate: tf.Tensor
     step: tf.Tensor
+    values: tf.Tensor | None = None
 
 
 Slots = dict[str, tf.Variable]
@@ -34,39 +36,28 @@ def subtract_rows(table: tf.Variable, update: RowUpdate, step: tf.Tensor) -> Non
     """Subtracts `step`, of shape (n, dim), float32, from the updated rows of a table.
 
     Read, subtracted and written, as TensorFlow writes rows on all threads but subtracts on one.
-    """
-    write_rows(table, update, read_rows(table, update) - step)
-
-
-def read_rows(table: tf.Variable, update: RowUpdate) -> tf.Tensor:
-    """Returns the rows to update, (n, dim), float32."""
-    return tf.cast(tf.gather(table, update.rows), tf.float32)
-
-
-def write_rows(table: tf.Variable, update: RowUpdate, values: tf.Tensor) -> None:
-    """Writes updated rows, (n, dim), float32.
-
     Tables of bfloat16 are rounded stochastically, up or down by chance so that the mean is right
     (Gupta et al. 2015, section 3): to the nearest, small steps would be lost for ever.
     """
+    values = update.values
+    if values is None:
+        values = tf.cast(tf.gather(table, update.rows), tf.float32)
+    values -= step
     if table.dtype != tf.float32:
-        # Not the shape of `values`: where they were read from a variable, TensorFlow would ask that
-        # for it, at a time when it may hold other rows.
-        values = round_stochastically(values, tf.shape(update.gradients), update.step)
+        values = round_stochastically(values, update.step)
     table.scatter_update(tf.IndexedSlices(values, update.rows))
 
 
-def round_stochastically(values: tf.Tensor, shape: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+def round_stochastically(values: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """Returns values (n, dim), float32, as bfloat16.
 
     Args:
         values: To round to one of both neighbours, with a chance that makes the mean exact.
-        shape: Their shape.
         step: Seed of the chances, scalar, int64.
     """
     seed = tf.stack([tf.cast(step, tf.int32), 0])
     # A bfloat16 is the upper half of a float32: 16 random bits below it carry or do not.
-    chance = tf.cast(random_bits(shape, seed, tf.uint16), tf.uint32)
+    chance = tf.cast(random_bits(tf.shape(values), seed, tf.uint16), tf.uint32)
     bits = tf.bitcast(values, tf.uint32) + chance
     upper = tf.bitwise.bitwise_and(bits, tf.constant(0xFFFF0000, tf.uint32))
     return tf.cast(tf.bitcast(upper, tf.float32), tf.bfloat16)

@@ -8,8 +8,20 @@ from typing import ClassVar
 import tensorflow as tf
 
 from data.errors import InputError, nearest
-from models.row_update import RowUpdate, Slots, read_rows, subtract_rows, write_rows
-from models.scratch import Scratch
+from models.row_update import RowUpdate, Slots, subtract_rows
+
+
+def _adagrad(
+    table: tf.Variable,
+    accumulator: tf.Variable,
+    update: RowUpdate,
+    squares: tf.Tensor,
+    epsilon: float,
+) -> None:
+    total = tf.gather(accumulator, update.rows) + squares
+    accumulator.scatter_update(tf.IndexedSlices(total, update.rows))
+    step = (update.learning_rate * update.gradients) / (tf.sqrt(total) + epsilon)
+    subtract_rows(table, update, step)
 
 
 class TableOptimizer(ABC):
@@ -20,10 +32,6 @@ class TableOptimizer(ABC):
     """
 
     needs_float32: ClassVar[bool] = False
-
-    def build(self, dim: int) -> None:
-        """Makes what `apply` needs beside the slots, for a table of this width."""
-        del dim
 
     def slot_shapes(self, rows: int, dim: int) -> dict[str, tuple[int, int]]:
         """Returns the shape of each slot of a table, one slot row a table row."""
@@ -52,6 +60,8 @@ class SGD(TableOptimizer):
 class Adagrad(TableOptimizer):
     """Adagrad (Duchi et al. 2011).
 
+    Not by TensorFlow's fused kernel for rows, which runs on one thread.
+
     Args:
         initial_accumulator: Initial sum of squared gradients.
         epsilon: Added to the square root.
@@ -60,10 +70,6 @@ class Adagrad(TableOptimizer):
     def __init__(self, initial_accumulator: float = 0.1, epsilon: float = 1e-7) -> None:
         self._initial_accumulator = initial_accumulator
         self._epsilon = epsilon
-
-    def build(self, dim: int) -> None:
-        """Makes room for the rows of a step."""
-        self._scratch = Scratch(2, dim)
 
     def slot_shapes(self, rows: int, dim: int) -> dict[str, tuple[int, int]]:
         """Returns one accumulator an element."""
@@ -75,18 +81,8 @@ class Adagrad(TableOptimizer):
 
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Adds the squares, then steps by gradient / (sqrt(accumulator) + epsilon)."""
-        sums = tf.gather(slots["accumulator"], update.rows)
-        values, total = self._scratch.hold(read_rows(table, update), sums)
-        tf.raw_ops.ResourceApplyAdagradV2(
-            var=values.handle,
-            accum=total.handle,
-            lr=update.learning_rate,
-            epsilon=tf.constant(self._epsilon),
-            grad=update.gradients,
-        )
-        write_rows(table, update, values.read_value())
-        slots["accumulator"].scatter_update(tf.IndexedSlices(total.read_value(), update.rows))
-        self._scratch.clear()
+        squares = tf.square(update.gradients)
+        _adagrad(table, slots["accumulator"], update, squares, self._epsilon)
 
 
 class RowWiseAdagrad(TableOptimizer):
@@ -110,10 +106,7 @@ class RowWiseAdagrad(TableOptimizer):
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Adds the mean squares, then steps by gradient / (sqrt(accumulator) + epsilon)."""
         squares = tf.reduce_mean(tf.square(update.gradients), axis=1, keepdims=True)
-        total = tf.gather(slots["accumulator"], update.rows) + squares
-        slots["accumulator"].scatter_update(tf.IndexedSlices(total, update.rows))
-        step = (update.learning_rate * update.gradients) / (tf.sqrt(total) + self._epsilon)
-        subtract_rows(table, update, step)
+        _adagrad(table, slots["accumulator"], update, squares, self._epsilon)
 
 
 class LazyAdam(TableOptimizer):
@@ -130,36 +123,23 @@ class LazyAdam(TableOptimizer):
         self._beta_2 = beta_2
         self._epsilon = epsilon
 
-    def build(self, dim: int) -> None:
-        """Makes room for the rows of a step."""
-        self._scratch = Scratch(3, dim)
-
     def slot_shapes(self, rows: int, dim: int) -> dict[str, tuple[int, int]]:
         """Returns both moments."""
         return {"mean": (rows, dim), "mean_square": (rows, dim)}
 
     def apply(self, table: tf.Variable, slots: Slots, update: RowUpdate) -> None:
         """Moves the rows' moments, then steps by the bias-corrected ratio."""
-        moments = [slots[name] for name in ("mean", "mean_square")]
-        read = [tf.gather(slot, update.rows) for slot in moments]
-        values, *held = self._scratch.hold(read_rows(table, update), *read)
+        rows, gradients = update.rows, update.gradients
+        mean = tf.gather(slots["mean"], rows)
+        mean += (1.0 - self._beta_1) * (gradients - mean)
+        square = tf.gather(slots["mean_square"], rows)
+        square += (1.0 - self._beta_2) * (tf.square(gradients) - square)
+        slots["mean"].scatter_update(tf.IndexedSlices(mean, rows))
+        slots["mean_square"].scatter_update(tf.IndexedSlices(square, rows))
         time = tf.cast(update.step, tf.float32)
-        tf.raw_ops.ResourceApplyAdam(
-            var=values.handle,
-            m=held[0].handle,
-            v=held[1].handle,
-            beta1_power=self._beta_1**time,
-            beta2_power=self._beta_2**time,
-            lr=update.learning_rate,
-            beta1=tf.constant(self._beta_1),
-            beta2=tf.constant(self._beta_2),
-            epsilon=tf.constant(self._epsilon),
-            grad=update.gradients,
-        )
-        write_rows(table, update, values.read_value())
-        for slot, moment in zip(moments, held, strict=True):
-            slot.scatter_update(tf.IndexedSlices(moment.read_value(), update.rows))
-        self._scratch.clear()
+        correction = tf.sqrt(1.0 - self._beta_2**time) / (1.0 - self._beta_1**time)
+        rate = update.learning_rate * correction
+        subtract_rows(table, update, rate * mean / (tf.sqrt(square) + self._epsilon))
 
 
 class FTRL(TableOptimizer):

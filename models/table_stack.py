@@ -118,7 +118,6 @@ class TableStack(tf.Module):
             self._check_fits(self.slot_row_bytes, "' optimizer slots")
         shapes = self.optimizer.slot_shapes(self.variable.shape[0], self.dim)
         self.slots = {name: self._slot(name, shape) for name, shape in shapes.items()}
-        self.optimizer.build(self.dim)
 
     def _check_fits(self, row_bytes: int, what: str) -> None:
         """Refuses what would end in the system killing the process."""

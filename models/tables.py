@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from data.errors import InputError, nearest
 from models.bags import Bag, read_vectors
-from models.exchange import fetch, give_back, mean_by_row
+from models.exchange import fetch
 from models.found import Found, Lookups, find_in
+from models.rank_updates import row_update
 from models.routes import Routes, Tables, table_names
-from models.row_update import RowUpdate
 from models.table_config import Part, TableConfig
 from models.table_stack import TableStack
 from models.table_storage import current_storage
@@ -211,34 +211,27 @@ class EmbeddingTables(tf.Module):
         return total
 
     def apply_gradients(
-        self, found: Found, gradients: Mapping[str, tf.Tensor], learning_rate: tf.Tensor
+        self,
+        found: Found,
+        vectors: Mapping[str, tf.Tensor],
+        gradients: Mapping[str, tf.Tensor],
+        learning_rate: tf.Tensor,
     ) -> None:
         """Updates the batch's unique rows, of all ranks.
 
         Args:
             found: What `find` returned.
-            gradients: By stack, gradients of the vectors that `gather_rows` returned.
+            vectors: By stack, what `gather_rows` returned.
+            gradients: By stack, gradients of those.
             learning_rate: Scalar, float32.
         """
         step = self.updates.assign_add(1)
         for stack in self.stacks:
             if stack.key in found.rows:
-                rows, values = self._of_all_ranks(stack, found, gradients[stack.key])
-                update = RowUpdate(rows, values, learning_rate * stack.rate_scale, step)
+                about = (stack, found, vectors[stack.key], gradients[stack.key])
+                rate = learning_rate * stack.rate_scale
+                update = row_update(*about, self.communicator, rate=rate, step=step)
                 stack.optimizer.apply(stack.variable, stack.slots, update)
-
-    def _of_all_ranks(
-        self, stack: TableStack, found: Found, gradients: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the rows that this rank has to update, and the mean of the ranks' gradients."""
-        count = found.counts[stack.key]
-        rows, values = found.rows[stack.key][:count], gradients[:count]
-        if stack.key in found.exchanges:
-            return give_back(values, found.exchanges[stack.key], self.communicator)
-        if self.communicator.size == 1:
-            return rows, values
-        everyone = self.communicator.all_gather(rows), self.communicator.all_gather(values)
-        return mean_by_row(*everyone, self.communicator.size)
 
     def key_of(self, feature: str) -> str:
         """Returns the key of the stack that holds the table of a feature, or of its piece."""

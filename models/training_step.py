@@ -113,7 +113,7 @@ class TrainingStep:
     def __call__(self, batch: Batch) -> Losses:
         """Takes one step. Returns scalars to log, float32: losses and gradient norms."""
         looked_up = self.look_up(batch)
-        return self.update(looked_up.found, self.gradients(batch, looked_up))
+        return self.update(looked_up, self.gradients(batch, looked_up))
 
     def look_up(self, batch: Batch) -> LookedUp:
         """Finds and reads the batch's rows of the tables, each once."""
@@ -132,23 +132,24 @@ class TrainingStep:
         inputs = _Inputs(expanded, found.places, bags, scale)
         return Gradients(*self._compiled(self._model.dense_inputs(batch), inputs))
 
-    def update(self, found: Found, gradients: Gradients) -> Losses:
+    def update(self, looked_up: LookedUp, gradients: Gradients) -> Losses:
         """Lets the optimizers apply the gradients. Returns scalars to log."""
-        rows = self._model.tables.add_bag_gradients(found, gradients.rows, gradients.bags)
+        tables = self._model.tables
+        rows = tables.add_bag_gradients(looked_up.found, gradients.rows, gradients.bags)
         dense = gradients.dense
         if dense:
-            dense = self._model.tables.communicator.all_reduce_mean(dense)
+            dense = tables.communicator.all_reduce_mean(dense)
         losses = dict(gradients.losses)
         losses["gradient_norm/dense"] = tf.linalg.global_norm(gradients.dense)
         losses["gradient_norm/tables"] = tf.linalg.global_norm(list(rows.values()))
         if self._model.loss_scale:
-            return self._apply_scaled(found, rows, dense, losses, self._model.loss_scale)
-        self._apply(found, rows, dense)
+            return self._apply_scaled(looked_up, rows, dense, losses, self._model.loss_scale)
+        self._apply(looked_up, rows, dense)
         return losses
 
     def _apply_scaled(
         self,
-        found: Found,
+        looked_up: LookedUp,
         rows: Vectors,
         dense: list[tf.Tensor],
         losses: Losses,
@@ -164,7 +165,7 @@ class TrainingStep:
 
         def apply() -> tf.Tensor:
             scaled_rows = {key: value * by for key, value in rows.items()}
-            self._apply(found, scaled_rows, [gradient * by for gradient in dense])
+            self._apply(looked_up, scaled_rows, [gradient * by for gradient in dense])
             return tf.constant(0.0)
 
         overflow = tf.cond(finite, apply, lambda: tf.constant(1.0))
@@ -175,7 +176,7 @@ class TrainingStep:
         loss_scale.update(finite)
         return losses
 
-    def _apply(self, found: Found, rows: Vectors, dense: list[tf.Tensor]) -> None:
+    def _apply(self, looked_up: LookedUp, rows: Vectors, dense: list[tf.Tensor]) -> None:
         model, options = self._model, self._options
         optimizer = model.optimizer
         rate = options.table_rate() if options.table_rate else optimizer.learning_rate
@@ -183,7 +184,7 @@ class TrainingStep:
         if not dense:  # Keras then counts no step, and schedules would stand still
             optimizer.iterations.assign_add(1)
         rate = tf.cast(rate, tf.float32)
-        model.tables.apply_gradients(found, rows, rate)
+        model.tables.apply_gradients(looked_up.found, looked_up.rows, rows, rate)
 
     def _gradients(self, batch: Batch, inputs: _Inputs) -> Gradients:
         rows, places, bags, scale = inputs

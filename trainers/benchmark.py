@@ -201,7 +201,7 @@ class _Parts:
         _mark(marks)
         gradients = self._gradients(batch, looked_up)
         _mark(marks)
-        self._update(looked_up.found, gradients)
+        self._update(looked_up, gradients)
         _mark(marks)
         return marks, (batch, looked_up)
 
