@@ -51,7 +51,7 @@ class Result:
         self.speeds.append(speed)
         self.losses.append(found["loss"])
         self.steps, self.peak_bytes = found["steps_taken"], found["peak_bytes"]
-        self.command, self.details = " ".join(command), found
+        self.command, self.details = " ".join(["python", *command[1:]]), found
 
 
 class Contest:
