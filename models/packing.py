@@ -32,7 +32,7 @@ class Packing:
             # The first slot is always taken, so that there is one where all rows are padding.
             taken = tf.concat([[True], tf.reshape(present, [-1])[1:]], axis=0)
             self._taken = taken[:, None]
-            self._slots = tf.cast(tf.where(taken)[:, 0], tf.int32)  # (N,)
+            self._slots = tf.cast(tf.reshape(tf.where(taken), [-1]), tf.int32)  # (N,)
             # Of slots that are not taken, the place of the one before: any, as nobody reads them.
             self._places = tf.cumsum(tf.cast(taken, tf.int32)) - 1  # (B L,)
 

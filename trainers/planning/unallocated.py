@@ -95,6 +95,7 @@ def trace(config: RunConfig, data: PreparedDataset, ranks: int) -> Traced:
         steps = steps_per_epoch(data, reading, ranks) * trainer.epochs
         options = StepOptions(xla=trainer.xla, parts=trainer.accumulate)
         model.prepare_training(make_dense_optimizer(trainer, steps), options)
+        model.is_static = True  # a batch may be of long sequences alone, without padding
         batches = make_dataset(data, reading, transforms, seed=trainer.seed, ranks=ranks)
         batch = batches.element_spec
         graph = graph_function(model.train_step).get_concrete_function(batch).graph
