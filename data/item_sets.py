@@ -54,8 +54,7 @@ def add_item_set(batch: Batch, seed: tf.Tensor) -> Batch:
     """
     del seed
     lists = [batch[name] for name in ("item", "seen_item") if name in batch]
-    joined = tf.concat(lists, axis=1) if len(lists) > 1 else lists[0]
-    return {**batch, ITEM_SET: known_items(joined)}
+    return {**batch, ITEM_SET: known_items(tf.concat(lists, axis=1))}
 
 
 class DropItems:

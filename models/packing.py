@@ -1,8 +1,8 @@
 """Padded sequences without their padding, for what is computed slot by slot.
 
-Of the 200 slots that MovieLens-1M's users get, four in ten are padding. Layers that look at one
-slot at a time take the others alone, one after the other; attention takes sequences side by side.
-XLA wants static shapes: for it, all slots are taken.
+Of 200 slots for each of MovieLens-1M's users nearly half are padding. Layers that look at one slot
+at a time take the others alone, one after the other; attention takes sequences side by side. XLA
+wants static shapes: for it, all slots are taken.
 
 Legend: B rows, L slots, N slots that are taken.
 """

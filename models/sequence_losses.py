@@ -19,7 +19,7 @@ def full_softmax_loss(
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
     """Returns the cross-entropy of a softmax over all items.
 
-    TensorFlow's own takes four times as long on two threads, as it runs on one.
+    TensorFlow's own runs on one thread.
 
     Args:
         logits: Shape (N, I), float32.
