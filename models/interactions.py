@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -29,21 +30,24 @@ def dot_interaction(vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor]
     flat = tf.reshape(gram, tf.concat([tf.shape(gram)[:-2], [count * count]], axis=0))
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        below = _lower_triangle(upstream, count)
-        return tf.matmul(below + tf.linalg.matrix_transpose(below), vectors)
+        return tf.matmul(_symmetric(upstream, count), vectors)
 
     rows = [flat[..., row * count : row * count + row] for row in range(max(count, 1))]
     return tf.concat(rows, axis=-1), gradient
 
 
-def _lower_triangle(dots: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns a matrix (..., F, F) with the dots below its diagonal and zeros elsewhere."""
-    zeros = tf.zeros(tf.concat([tf.shape(dots)[:-1], [count]], axis=0), dots.dtype)
-    parts = []
-    for row, values in enumerate(tf.split(dots, list(range(max(count, 1))), axis=-1)):
-        parts += [values, zeros[..., row:]]
-    flat = tf.concat(parts, axis=-1)
-    return tf.reshape(flat, tf.concat([tf.shape(dots)[:-1], [count, count]], axis=0))
+def _symmetric(dots: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns the matrix (..., F, F) that holds each pair's value twice, and a diagonal of zeros.
+
+    Values are gathered by column: whole columns of all rows are copied, not elements.
+    """
+    pairs = count * (count - 1) // 2
+    places = np.full((count, count), pairs)  # the column of zeros that is appended
+    below = np.tril_indices(count, -1)
+    places[below] = places[below[::-1]] = np.arange(pairs)
+    columns = tf.pad(tf.transpose(tf.reshape(dots, [-1, pairs])), [[0, 1], [0, 0]])
+    matrices = tf.transpose(tf.gather(columns, places.reshape(-1)))
+    return tf.reshape(matrices, tf.concat([tf.shape(dots)[:-1], [count, count]], axis=0))
 
 
 class CrossNetwork(tf.keras.layers.Layer):
