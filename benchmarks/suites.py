@@ -130,7 +130,7 @@ NEUMF = Suite(
         Peer(TORCH, "peers.torch_neumf"),
         Peer(RECBOLE, "peers.recbole_models", True, {"architecture": "NeuMF"}),
     ),
-    targets=(Target(OURS, RECBOLE, 4.0),),
+    targets=(Target(OURS_XLA, RECBOLE, 4.0),),
 )
 
 
