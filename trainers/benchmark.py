@@ -16,14 +16,14 @@ import tensorflow as tf
 
 from configs.base import TrainerConfig
 from data.dataset import PreparedDataset
-from data.pipeline import Batch
+from data.pipeline import MASK, Batch
 from data.process_memory import peak_bytes
 from models.communicator import Communicator, Traffic
 from models.graphs import graph_function
 from models.recommender import Recommender
 from models.training_step import LookedUp
 from trainers.ceilings import Ceilings, measure_ceilings
-from trainers.graph_cost import GraphCost, graph_cost
+from trainers.operation_cost import OperationCost, operation_cost
 from trainers.steps import Call, Steps
 from trainers.verdict import Shares, verdict
 
@@ -100,12 +100,12 @@ def benchmark(
     timed = _as_in_training(taken, communicator, steps)
     peak, device_peak = peak_memory()  # before the parts, whose graphs training does not have
     parts = _Parts(taken)
-    times, last = parts.time(steps)
-    cost = parts.cost(*last)
+    times, fullest = parts.time(steps)
+    cost = parts.cost(*fullest)
     ceilings = measure_ceilings(model.compute_dtype or "float32")
     _, gather, dense, update = times.mean(axis=0)
     batch_examples = config.batch_size * model.examples_per_row
-    counts = last[1].found.counts
+    counts = fullest[1].found.counts
     moved = sum(s.bytes_moved(int(counts[s.key])) for s in model.tables.stacks if s.key in counts)
     shares = Shares.of(times)
     return Measurement(
@@ -181,16 +181,21 @@ class _Parts:
         self._update = graph_function(step.update, reduce_retracing=True)
 
     def time(self, steps: int) -> tuple[np.ndarray, tuple[Batch, LookedUp]]:
-        """Returns the seconds of each step's parts, shape (steps, 4), and the last step's input."""
+        """Returns the seconds of each step's parts, (steps, 4), and what the fullest step took in.
+
+        The last batch of an epoch may be padding for the most part.
+        """
         times: list[list[float]] = []
-        epoch = 0
+        fullest, most, epoch = None, -1.0, 0
         while True:
             batches = iter(self._taken.batches(epoch))
             for _ in range(self._taken.per_epoch):
-                marks, last = self._step(batches)
+                marks, taken = self._step(batches)
                 times.append(np.diff(marks).tolist())
-                if len(times) == steps + _WARM_UP:
-                    return np.array(times[_WARM_UP:]), last
+                if (rows := float(tf.reduce_sum(taken[0][MASK]))) > most:
+                    fullest, most = taken, rows
+                if fullest is not None and len(times) == steps + _WARM_UP:
+                    return np.array(times[_WARM_UP:]), fullest
             epoch += 1
 
     def _step(self, batches: Any) -> tuple[list[float], tuple[Batch, LookedUp]]:
@@ -205,11 +210,10 @@ class _Parts:
         _mark(marks)
         return marks, (batch, looked_up)
 
-    def cost(self, batch: Batch, looked_up: LookedUp) -> GraphCost:
+    def cost(self, batch: Batch, looked_up: LookedUp) -> OperationCost:
         """Counts what the dense part computes and moves."""
-        # A graph of its own, as that of all steps leaves the number of rows open.
-        gradients = graph_function(self._taken.training_step.gradients)
-        return graph_cost(gradients.get_concrete_function(batch, looked_up).graph)
+        gradients = self._taken.training_step.gradients
+        return operation_cost(lambda: gradients(batch, looked_up))
 
 
 def _mark(marks: list[float]) -> None:
