@@ -189,7 +189,10 @@ class ClickModel(Recommender):
             return tf.concat(logits, axis=0)
 
         signature = tf.TensorSpec(items.shape[1:], tf.float32)
-        return tf.map_fn(of_user, (row, row_ids), fn_output_signature=signature)
+        # Ranks that exchange rows must do so for one user after the other, in the same order.
+        return tf.map_fn(
+            of_user, (row, row_ids), parallel_iterations=1, fn_output_signature=signature
+        )
 
     def item_vectors(self, items: tf.Tensor) -> tf.Tensor | None:
         """Returns the vectors of the item ids; None where the model takes in none."""

@@ -65,9 +65,9 @@ def find_in(
         found.exchanges[stack.key] = ask(unique, communicator)
     count = most = tf.size(unique)
     if plain and padded:
-        most = stack.rows
-        if not bags:
-            most = min(sum(part.shape.num_elements() for part in plain.values()), most)
+        shapes = [part.ids.shape if isinstance(part, Bag) else part.shape for part in ids.values()]
+        # Never more than the batch asks for: the whole stack would be read and updated.
+        most = min(sum(shape.num_elements() for shape in shapes), stack.rows)
         unique = tf.ensure_shape(tf.pad(unique, [[0, most - count]]), [most])
     found.rows[stack.key], found.counts[stack.key] = unique, count
     start: int | tf.Tensor = 0

@@ -197,6 +197,22 @@ def test_a_bag_sums_weighted_vectors_and_hands_its_gradient_to_the_rows() -> Non
         np.testing.assert_allclose(both.rows("item"), moved, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("table_rows", [40, 4_000])
+def test_rows_for_xla_follow_the_batch_and_not_the_table(table_rows: int) -> None:
+    part = (Part("vector", 4, 0.5),)
+    tables = EmbeddingTables(
+        [TableConfig("item", table_rows, part, "sgd")], {"item": "item", "bag": "item"}, 1
+    )
+    bag = Bag(tf.constant([[3, 5, 3], [7, 0, 0]]))
+    ids = {"item": tf.constant([[3], [9]]), "bag": bag}
+    found = tables.find(ids, padded=True)
+    rows = tables.gather_rows(found)
+    assert rows[tables.stacks[0].key].shape == (2 + 6, 4)
+    expected = tables.gather(ids)
+    np.testing.assert_allclose(tables.sum_bags(rows, found)["bag"], expected["bag"], rtol=1e-6)
+    np.testing.assert_array_equal(tables.expand(rows, found.places)["item"], expected["item"])
+
+
 def test_bags_without_any_id_have_sums_of_zero_and_no_gradients() -> None:
     tables = make("adam")
     before = tables.rows("item").numpy()
