@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from data.atomic import write_json, write_text
+from data.file_hash import file_sha256
 from serving.precision import Precision
 
 CARD_FILE = Path("assets.extra", "model_card.json")
 CARD_TEXT = Path("assets.extra", "MODEL_CARD.md")
-_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -49,20 +48,12 @@ def write_card(card: ModelCard, folder: Path) -> None:
     """Writes the card into a version, as JSON and as text, with hashes of all other files."""
     (folder / CARD_FILE).parent.mkdir(exist_ok=True)
     files = {
-        path.relative_to(folder).as_posix(): _sha256(path)
+        path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
     write_json(folder / CARD_FILE, {**asdict(card), "sha256": files})
     write_text(folder / CARD_TEXT, _text(card, files))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _text(card: ModelCard, files: dict[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ import tensorflow as tf
 from data.atomic import fsync_path, write_json
 from data.engine.progress import Progress
 from data.errors import InputError
+from data.file_hash import file_sha256
 from data.row_stream import Report
 from serving.server.servable import GRAPH_FILE, GraphThreads, Servable, Signature, checked_inputs
 from serving.users_file import read_users
@@ -23,6 +23,7 @@ from serving.versions import find_version
 
 PLAN_FILE, MANIFEST_FILE = "plan.json", "manifest.json"
 _SIGNATURE = "recommend_user"
+_WEIGHTS_INDEX = Path("variables", "variables.index")
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Plan:
     Attributes:
         export: The version's folder.
         graph_sha256: Hash of its graph.
+        weights_sha256: Hash of the index of its weights, which holds their checksums.
         users: The file of users.
-        users_bytes: Its size.
+        users_sha256: Hash of its content.
         user_column: Its column of raw ids.
         k: Items for each user.
         rows_per_file: Users of a file.
@@ -41,8 +43,9 @@ class Plan:
 
     export: str
     graph_sha256: str
+    weights_sha256: str
     users: str
-    users_bytes: int
+    users_sha256: str
     user_column: str
     k: int
     rows_per_file: int
@@ -59,10 +62,16 @@ def plan(
     folder = find_version(export_dir, version)
     if not users.is_file():
         raise InputError("The file of users must exist", received=users)
-    digest = hashlib.sha256((folder / GRAPH_FILE).read_bytes()).hexdigest()
-    size = users.stat().st_size
-    file = str(users.resolve())
-    return Plan(str(folder.resolve()), digest, file, size, column, k, rows_per_file)
+    return Plan(
+        export=str(folder.resolve()),
+        graph_sha256=file_sha256(folder / GRAPH_FILE),
+        weights_sha256=file_sha256(folder / _WEIGHTS_INDEX),
+        users=str(users.resolve()),
+        users_sha256=file_sha256(users),
+        user_column=column,
+        k=k,
+        rows_per_file=rows_per_file,
+    )
 
 
 def recommend_all(wanted: Plan, out: Path, batch_size: int, report: Report) -> int:

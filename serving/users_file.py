@@ -53,11 +53,16 @@ def _batches(path: Path, name: str, wanted: pa.DataType) -> Iterator[pa.RecordBa
             _check_column(name, file.schema_arrow.names, path)
             yield from file.iter_batches(columns=[name])
             return
+        with pa.csv.open_csv(path) as reader:
+            _check_column(name, reader.schema.names, path)
+        # The types of other columns, guessed from their first rows, are no reason to stop.
         options = pa.csv.ConvertOptions(
-            column_types={name: wanted}, null_values=[""], strings_can_be_null=True
+            include_columns=[name],
+            column_types={name: wanted},
+            null_values=[""],
+            strings_can_be_null=True,
         )
         with pa.csv.open_csv(path, convert_options=options) as reader:
-            _check_column(name, reader.schema.names, path)
             yield from reader
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(

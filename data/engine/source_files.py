@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from data.errors import InputError
+from data.file_hash import file_sha256
 from data.spec.table_spec import SourceSpec
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -26,7 +26,6 @@ FORMATS = {
     ".tfrecords": "tfrecord",
 }
 SEPARATORS = {"csv": ",", "tsv": "\t"}
-_HASHED_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,8 @@ class SourceFile:
 
     def sha256(self) -> str:
         """Returns the hash of its content."""
-        digest = hashlib.sha256()
-        with self.explained(), self.path.open("rb") as file:
-            while part := file.read(_HASHED_AT_ONCE):
-                digest.update(part)
-        return digest.hexdigest()
+        with self.explained():
+            return file_sha256(self.path)
 
     @contextmanager
     def explained(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from conftest import Exported, ExportOf
 from data.errors import InputError
 from serving import user_lists
 from serving.user_lists import MANIFEST_FILE, plan, recommend_all
+from serving.users_file import read_users
 from tests.commands import run_module
 
 K = 7
@@ -90,8 +92,35 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setattr(user_lists, "_lists", lists)
     with pytest.raises(InputError, match="Received: another rows_per_file"):
         run(tmp_path / "users.csv", tmp_path / "out", neumf, rows_per_file=60)
+    asked_for = (tmp_path / "users.csv").read_text()
+    (tmp_path / "users.csv").write_text(asked_for[::-1].strip())  # as many bytes
+    with pytest.raises(InputError, match="Received: another users_sha256"):
+        run(tmp_path / "users.csv", tmp_path / "out", neumf)
+    (tmp_path / "users.csv").write_text(asked_for)
     run(tmp_path / "users.csv", tmp_path / "out", neumf)
     assert read(tmp_path / "out").equals(read(tmp_path / "whole"))
+
+
+def test_other_weights_in_the_same_version_are_other_lists(neumf: Exported, tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user\n1\n")
+    version = tmp_path / "export" / "1"
+    shutil.copytree(neumf.path, version)
+    before = plan(version.parent, None, tmp_path / "users.csv", "user", K, 10)
+    assert plan(version.parent, None, tmp_path / "users.csv", "user", K, 10) == before
+    index = version / "variables" / "variables.index"
+    index.write_bytes(index.read_bytes()[:-1] + b"x")
+    after = plan(version.parent, None, tmp_path / "users.csv", "user", K, 10)
+    assert after.graph_sha256 == before.graph_sha256
+    assert after != before
+
+
+def test_types_of_other_columns_do_not_matter(tmp_path: Path) -> None:
+    rows = 200_000  # more than Arrow looks at to guess a type
+    lines = [f"{n},{n}" for n in range(rows)] + [f"{rows},SW1A"]
+    (tmp_path / "users.csv").write_text("user,zip\n" + "\n".join(lines) + "\n")
+    pieces = list(read_users(tmp_path / "users.csv", "user", False, rows))
+    assert [len(piece) for piece in pieces] == [rows, 1]
+    assert pieces[1].tolist() == [rows]
 
 
 @pytest.mark.parametrize(
