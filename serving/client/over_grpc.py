@@ -22,6 +22,8 @@ from tensorflow_serving.apis import (
 from serving.client.errors import no_answer, refused
 from serving.client.retries import with_retries
 from serving.client.transport import Input
+from serving.server.errors import ServingError
+from serving.server.tensor_json import array_from_json
 from serving.tensor_protos import array_from_proto, proto_from_array
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -86,10 +88,17 @@ class GrpcTransport:
         request.model_spec.signature_name = signature
         known = self.inputs().get(signature, {})
         for name, values in inputs.items():
-            array = _array(values, known[name].dtype if name in known else "DT_STRING")
+            array = self._array(values, known[name].dtype if name in known else "DT_STRING")
             request.inputs[name].CopyFrom(proto_from_array(array))
         response = self._call(self._predictions.Predict, request)
         return {name: _plain(name, proto) for name, proto in response.outputs.items()}
+
+    def _array(self, values: Sequence[Any], type_name: str) -> np.ndarray:
+        """Returns values as an array of an input's type; what REST refuses is refused here too."""
+        try:
+            return array_from_json(values, tf.as_dtype(types_pb2.DataType.Value(type_name)))
+        except ServingError as error:
+            raise refused(error.code.name, error.message, self.address) from error
 
     def inputs(self) -> dict[str, dict[str, Input]]:
         """Returns each signature's inputs by name; asked for once."""
@@ -128,17 +137,6 @@ class GrpcTransport:
             if code in _UNANSWERED:
                 raise no_answer(message, self.address, code.name) from error
             raise refused(code.name, f"{code.name}: {message}", self.address) from error
-
-
-def _array(values: Sequence[Any], type_name: str) -> np.ndarray:
-    dtype = tf.as_dtype(types_pb2.DataType.Value(type_name))
-    if dtype != tf.string:
-        return np.array(values, dtype.as_numpy_dtype)
-    texts = np.array(values, object)
-    encoded = [text.encode() if isinstance(text, str) else text for text in texts.ravel()]
-    array = np.empty(texts.size, object)
-    array[:] = encoded
-    return array.reshape(texts.shape)
 
 
 def _plain(name: str, proto: tensor_pb2.TensorProto) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,7 @@ _CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_READ_AT_ONCE = 64 * 1024
 
 
 class RestTransport:
@@ -85,19 +87,30 @@ class RestTransport:
         )
 
     def _once(self, method: str, path: str, data: str | None, seconds: float) -> dict[str, Any]:
-        url = f"{self.address}{path}"
+        status, body = self._body(method, path, data, time.monotonic() + seconds)
+        code = _CODES.get(status, "UNKNOWN")
         try:
-            answer = self._session.request(method, url, data=data, timeout=seconds)
+            content = json.loads(body)
+        except ValueError as error:  # a proxy's page, for example
+            raise no_answer(f"{status}: no JSON", self.address, code) from error
+        if status != requests.codes.ok:
+            raise refused(code, f"{status}: {content.get('error')}", self.address)
+        return content
+
+    def _body(self, method: str, path: str, data: str | None, deadline: float) -> tuple[int, bytes]:
+        url, seconds = f"{self.address}{path}", deadline - time.monotonic()
+        try:
+            with self._session.request(
+                method, url, data=data, timeout=seconds, stream=True
+            ) as answer:
+                parts = []
+                # The timeout is for each piece, of which a slow server may send any number.
+                for part in answer.iter_content(_READ_AT_ONCE):
+                    if time.monotonic() > deadline:
+                        raise requests.Timeout("the answer did not end in time")
+                    parts.append(part)
+                return answer.status_code, b"".join(parts)
         except requests.Timeout as error:
             raise no_answer(error, self.address, "DEADLINE_EXCEEDED") from error
         except requests.RequestException as error:
             raise no_answer(error, self.address, "UNAVAILABLE") from error
-        try:
-            content = answer.json()
-        except ValueError as error:  # a proxy's page, for example
-            code = _CODES.get(answer.status_code, "UNKNOWN")
-            raise no_answer(f"{answer.status_code}: no JSON", self.address, code) from error
-        if answer.status_code != requests.codes.ok:
-            code = _CODES.get(answer.status_code, "UNKNOWN")
-            raise refused(code, f"{answer.status_code}: {content.get('error')}", self.address)
-        return content

@@ -11,6 +11,7 @@ from data.errors import InputError
 from serving.client.errors import RequestError
 from serving.client.over_rest import RestTransport
 from serving.client.transport import Transport
+from serving.client.values import plain
 
 RawId = int | str
 _RECOMMEND = "recommend"
@@ -99,9 +100,9 @@ class Recommender:
         if user is None and not history:
             raise InputError("recommend needs a user or a history")
         if user is not None and exclude_seen and not (history or exclude or allow):
-            outputs = self._transport.predict("recommend_user", {"user": [user], "k": [k]})
+            outputs = self._predict("recommend_user", {"user": [user], "k": [k]})
             return _answer(outputs)
-        outputs = self._transport.predict(
+        outputs = self._predict(
             _RECOMMEND,
             {
                 "user": [self._padding("user") if user is None else user],
@@ -114,11 +115,12 @@ class Recommender:
         )
         return _answer(outputs)
 
-    def score(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    def score(self, inputs: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Scores pairs of a user and an item, or rows of raw features.
 
         Args:
-            inputs: By name, a value for each row; NaN for a missing number.
+            inputs: By name, a list, tuple or array of a value for each row; NaN for a missing
+                number.
 
         Returns:
             `logit` and, where the model has them, `probability` and `is_known`, for each row.
@@ -126,8 +128,10 @@ class Recommender:
         Raises:
             RequestError: The server's error, or no answer.
         """
-        columns = {name: list(values) for name, values in inputs.items()}
-        return self._transport.predict("score", columns)
+        return self._predict("score", inputs)
+
+    def _predict(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return self._transport.predict(signature, {n: plain(v) for n, v in inputs.items()})
 
     def _padded(self, name: str, ids: Sequence[RawId]) -> list[RawId]:
         missing = self._list_width - len(ids)
@@ -153,7 +157,8 @@ class Client(Recommender):
         url: Of the server: `http://127.0.0.1:8501` or `https://`, `grpc://127.0.0.1:8500` or
             `grpcs://`. gRPC needs TensorFlow here, REST does not.
         model_name: The model's name there.
-        timeout: Seconds for an answer, retries included.
+        timeout: Seconds for a request, retries included. The first answer may take two requests,
+            as the model is asked for the types of its inputs.
         retries: Most further attempts where the server is busy or away.
         version: The version to ask, if not the latest.
         label: The label of the version to ask.
