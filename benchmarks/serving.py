@@ -5,7 +5,8 @@ r"""Latency and throughput of served models against concurrency, over REST and g
 Starts `serving.local_server` with batching off and on, asks each model by its default signature
 with 1 and more clients at once, and calls the same SavedModel without any server for comparison:
 `bare`, as TensorFlow's users call a signature. --address=HOST asks servers that run already, TF
-Serving for example, on ports 8500 and 8501. Clients and server share the machine.
+Serving for example, on ports 8500 and 8501 (--batching=on says that they batch). Clients and server
+share the machine.
 
 What is asked: the users of --users in turn, else the export's own warm-up request.
 """
@@ -90,12 +91,9 @@ def _run() -> None:
         name: [_bare(each, int(rows)) for rows in _ROWS.value or ()] for name, each in asked.items()
     }
     if _ADDRESS.value:
-        _measure_all(
-            asked,
-            {"grpc": f"grpc://{_ADDRESS.value}:8500", "rest": f"http://{_ADDRESS.value}:8501"},
-            False,
-            found,
-        )
+        addresses = {"grpc": f"grpc://{_ADDRESS.value}:8500"}
+        addresses["rest"] = f"http://{_ADDRESS.value}:8501"
+        _measure_all(asked, addresses, _BATCHING.value == ["on"], found)
     for mode in [] if _ADDRESS.value else _BATCHING.value or ():
         batching = ["--enable_batching", f"--batching_parameters_file={_PARAMETERS.value}"]
         with server(exports, batching if mode == "on" else []) as (addresses, _):

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Exported
+from conftest import Exported, ExportOf
 
+from benchmarks import soak
 from benchmarks.load import Load
-from benchmarks.served import serving_table
+from benchmarks.served import Asked, serving_table
 from tests.commands import run_module
 
 REPOSITORY = Path(__file__).parents[2]
@@ -57,11 +58,34 @@ def test_comparisons_are_those_of_the_figures() -> None:
     assert "- grpc, 64 clients, 1 rows: batching gives 2.50 times the throughput" in text
 
 
+def test_memory_is_judged_from_the_second_minute_on() -> None:
+    second = [(float(n), 100) for n in range(60)]
+    assert soak.growth(second) is None
+    steady = [(float(n), 10 if n < 60 else 200) for n in range(240)]
+    assert soak.growth(steady) == 1.0
+    growing = [(float(n), 100 + n) for n in range(240)]
+    assert soak.growth(growing) == pytest.approx(339 / 219)
+    jump_at_the_end = [(float(n), 100 if n < 119 else 150) for n in range(120)]
+    assert soak.growth(jump_at_the_end) == 1.5
+
+
+def test_a_soak_without_all_kinds_of_requests_is_a_fault() -> None:
+    traffic = soak.Soak({"ncf": Asked("ncf", Path(), "recommend_user", [])}, {}, {})
+    traffic.counts.update({"ncf by rest": 5, "ncf by grpc": 5, "malformed by rest": 1})
+    assert traffic.missing() == ["never asked: malformed by grpc"]
+    assert soak.verdict(traffic, 1.0) == 0
+    traffic.faults += traffic.missing()
+    assert soak.verdict(traffic, 1.0) == 1
+
+
 @pytest.mark.long
-def test_a_short_soak_is_good_and_a_fault_is_found(neumf: Exported, tmp_path: Path) -> None:
+def test_a_short_soak_is_good_and_a_fault_is_found(
+    neumf: Exported, quick_export: ExportOf, tmp_path: Path
+) -> None:
     write_users(neumf, tmp_path / "users.csv")
     flags = [f"--exports=ncf={neumf.path.parent}", f"--users={tmp_path}/users.csv"]
     flags += ["--minutes=0.1", "--publish_seconds=2"]
+    flags += [f"--other_exports=ncf={quick_export('mf').path.parent}"]
     done = run_module("benchmarks.soak", *flags)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All good" in done.stdout

@@ -11,44 +11,82 @@ import pytest
 import tensorflow as tf
 
 from configs.base import TrainerConfig
+from configs.overrides import apply_overrides
 from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from models.communicator import Communicator
 from tests.commands import run_module
-from trainers.graph_cost import graph_cost
+from trainers.operation_cost import operation_cost
 from trainers.profiling import Profiler, parse_profile_steps
 from trainers.steps import Steps
 from trainers.verdict import Shares, verdict
 
 
-def graph_of(function: object, *shapes: tuple[int, ...]) -> tf.Graph:
-    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    return tf.function(function).get_concrete_function(*specs).graph
-
-
 def test_products_count_two_operations_a_multiplication() -> None:
-    graph = graph_of(lambda a, b: tf.matmul(a, b, transpose_a=True), (5, 3), (5, 7))
-    assert graph_cost(graph).flops == 2 * 3 * 5 * 7
-    assert graph_cost(graph).moved == 4 * (5 * 3 + 5 * 7 + 3 * 7)
-    batched = graph_of(lambda a, b: tf.matmul(a, b, transpose_b=True), (4, 5, 3), (4, 7, 3))
-    assert graph_cost(batched).flops == 2 * 4 * 3 * 5 * 7
+    left, right = tf.ones([5, 3]), tf.ones([5, 7])
+    cost = operation_cost(lambda: tf.matmul(left, right, transpose_a=True))
+    assert cost.flops == 2 * 3 * 5 * 7
+    assert cost.moved == 4 * (5 * 3 + 5 * 7 + 3 * 7)
+    batched, others = tf.ones([4, 5, 3]), tf.ones([4, 7, 3])
+    cost = operation_cost(lambda: tf.matmul(batched, others, transpose_b=True))
+    assert cost.flops == 2 * 4 * 3 * 5 * 7
 
 
 def test_called_functions_count_and_views_move_nothing() -> None:
-    inner = tf.function(lambda a: tf.matmul(a, a))
-    graph = graph_of(lambda a: inner(tf.reshape(a, [6, 6])), (36,))
-    assert graph_cost(graph).flops == 2 * 6**3
+    inner = tf.function(lambda a: tf.matmul(a, a), jit_compile=True)
+    values = tf.ones([36])
+    cost = operation_cost(lambda: inner(tf.reshape(values, [6, 6])))
+    assert cost.flops == 2 * 6**3
+    assert cost.moved == 4 * 3 * 36
+    assert not tf.config.functions_run_eagerly()
 
 
 def test_gradients_of_a_product_cost_twice_as_much() -> None:
-    def gradients(a: tf.Tensor, b: tf.Tensor) -> list[tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch((a, b))
-            loss = tf.reduce_sum(tf.square(tf.matmul(a, b)))
-        return tape.gradient(loss, (a, b))
+    left, right = tf.ones([5, 3]), tf.ones([3, 7])
 
-    assert graph_cost(graph_of(gradients, (5, 3), (3, 7))).flops == 3 * 2 * 3 * 5 * 7
+    def gradients() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch((left, right))
+            loss = tf.reduce_sum(tf.square(tf.matmul(left, right)))
+        return tape.gradient(loss, (left, right))
+
+    assert operation_cost(gradients).flops == 3 * 2 * 3 * 5 * 7
+
+
+def test_what_follows_from_values_counts_as_much_as_it_is() -> None:
+    values = tf.constant([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]])
+
+    @tf.function
+    def of_present() -> tf.Tensor:
+        present = tf.boolean_mask(values, values > 0)[:, None]  # (3, 1)
+        return tf.matmul(present, tf.ones([1, 5]))
+
+    assert operation_cost(of_present).flops == 2 * 3 * 1 * 5
+
+
+def flops_of_a_step(model: str, data: PreparedDataset, xla: bool, *settings: str) -> float:
+    trainer = TrainerConfig(batch_size=64, epochs=1, xla=xla)
+    config = apply_overrides(recipe(model, "tiny"), list(settings))
+    steps = Steps(trainer, data, build_model(config, data), Communicator())
+    batch = next(iter(steps.batches(0)))
+    looked_up = steps.training_step.look_up(batch)
+    return operation_cost(lambda: steps.training_step.gradients(batch, looked_up)).flops
+
+
+@pytest.mark.parametrize("model", ["ncf", "vae_cf", "dlrm", "wide_deep"])
+def test_a_step_costs_the_same_however_it_is_compiled(
+    model: str, synthetic_data: PreparedDataset
+) -> None:
+    plain = flops_of_a_step(model, synthetic_data, xla=False)
+    # XLA pads the batch's unique rows of items, whose share of NCF's first layer is computed.
+    assert plain <= flops_of_a_step(model, synthetic_data, xla=True) < 1.5 * plain
+
+
+def test_padding_counts_where_it_is_computed(synthetic_data: PreparedDataset) -> None:
+    slots = "model.max_length=200"  # of which histories fill a small part
+    plain = flops_of_a_step("bert4rec", synthetic_data, False, slots)
+    assert plain < 0.7 * flops_of_a_step("bert4rec", synthetic_data, True, slots)
 
 
 @pytest.mark.parametrize(
