@@ -60,8 +60,8 @@ class InputMemory:
         rows = min(WINDOW_BLOCKS, mine) * max(split.block_rows for split in self._splits)
         read = rows * (self._fixed() + self.filled * self._lists(cropped=False))
         padded = rows * (self._fixed() + self._lists(cropped=True))
-        # Records; their parts cut out, joined and decoded; rows as stored and as shuffled.
-        decoding = record + 3 * read + 2 * padded
+        # Records; their parts cut out, joined and decoded; rows shuffled, and then padded.
+        decoding = record + 4 * read + padded
         # A window is cut up meanwhile. As many batches are in work and ready as there are cores.
         windows = self._cores * decoding + padded
         return round(waiting + windows + (2 * self._cores + 1) * self._batch)
