@@ -28,7 +28,8 @@ from serving.server.examples import (
 from serving.server.metrics import Metrics
 from serving.server.model_manager import ModelManager
 from serving.server.model_spec import ModelSpec
-from serving.server.servable import DEFAULT_SIGNATURE, Servable, Signature, checked_inputs
+from serving.server.servable import Servable
+from serving.server.signature import DEFAULT_SIGNATURE, Signature, checked_inputs
 
 T = TypeVar("T")
 

@@ -90,7 +90,7 @@ class Server:
             ("grpc.so_reuseport", 0),
         ]
         self._grpc = grpc.aio.server(options=limits)
-        add_services(self._grpc, self._inference)
+        add_services(self._grpc, self._inference, options.max_message_bytes)
         try:
             port = self._grpc.add_insecure_port(f"{options.host}:{options.port}")
         except RuntimeError as error:

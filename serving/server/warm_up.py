@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.server.errors import Code, ServingError
-from serving.server.servable import Servable, checked_inputs
+from serving.server.servable import Servable
+from serving.server.signature import checked_inputs
 from serving.tensor_protos import array_from_proto
 from serving.versions import WARM_UP_FILE
 

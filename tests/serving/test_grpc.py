@@ -222,6 +222,16 @@ def test_a_full_queue_is_busy(half_plus_two: Path) -> None:
             assert "queue to which this task was submitted is full" in failure.details()
 
 
+def test_a_context_is_not_repeated_without_end(asked: Asked) -> None:
+    request = regression_pb2.RegressionRequest(input=input_of(*[1.0] * 1000, context=1.0))
+    request.model_spec.name, request.model_spec.signature_name = "examples", "regress"
+    context = request.input.example_list_with_context.context
+    context.features.feature["note"].bytes_list.value.append(b"x" * 70_000)
+    code, message = refusal(asked.predictions.Regress, request)
+    assert code == Code.INVALID_ARGUMENT
+    assert "must have at most 95" in message
+
+
 def test_classify_and_regress_over_both_protocols(asked: Asked) -> None:
     request = classification_pb2.ClassificationRequest(input=input_of(0.25, 2.0))
     request.model_spec.name, request.model_spec.signature_name = "examples", "classify_both"
