@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import running
+from conftest import Exported, running
 from tensorflow.core.framework import tensor_pb2
 from test_grpc import Asked, predict_request, refusal
 
@@ -148,3 +149,22 @@ def test_a_number_out_of_range_is_the_clients_fault(tmp_path: Path) -> None:
         code, message = refusal(asked.predictions.Predict, bad)
         assert code == grpc.StatusCode.INVALID_ARGUMENT
         assert message == "Tensor x cannot be decoded: 300 is out of the range of uint8"
+
+
+def test_a_few_bytes_do_not_ask_for_millions_of_lists(neumf: Exported) -> None:
+    rows = 1_000_000
+    request = predict_request(
+        "ncf",
+        "recommend_user",
+        user=proto_of(tf.int64, rows, int64_val=[1]),
+        k=proto_of(tf.int32, rows, int_val=[1]),
+    )
+    assert request.ByteSize() < 200
+    manager = ModelManager({"ncf": ModelConfig(neumf.path.parent)})
+    with running(manager, ServerOptions()) as addresses:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        code, message = refusal(Asked(addresses).predictions.Predict, request)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "user must have at most 1024 rows" in message
+    assert grown < 400_000  # KiB; the scores alone would take more than 1 GB
