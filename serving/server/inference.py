@@ -96,7 +96,8 @@ class Inference:
         names = list(wanted) or list(signature.fetches)
         fetches = [signature.fetches[name] for name in names]
         feeds = checked_inputs(signature, inputs)
-        values = await self.engine.run(servable, feeds, fetches, "predict")
+        width = _list_width(inputs)
+        values = await self.engine.run(servable, feeds, fetches, "predict", width)
         return dict(zip(names, values, strict=True))
 
     async def classify(self, servable: Servable, name: str, given: input_pb2.Input) -> Classes:
@@ -132,3 +133,15 @@ class Inference:
 
     async def _run(self, servable: Servable, run: GraphRun[T], api: str) -> T:
         return run.read(await self.engine.run(servable, run.feeds, run.fetches, api))
+
+
+def _list_width(inputs: Mapping[str, np.ndarray]) -> int | None:
+    """Returns the largest `k` of a request, as wide as which exports make all lists of a run.
+
+    Requests of another width must not share the run, or the answer to one would depend on others.
+    None where there is no such input.
+    """
+    k = inputs.get("k")
+    if k is None or k.ndim != 1 or not k.size or k.dtype.kind not in "iu":
+        return None
+    return int(k.max())
