@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
-from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from benchmarks.load import Load
 from data.errors import InputError
 from serving.client import Client
-from serving.tensor_protos import array_from_proto, proto_from_array
+from serving.server.warm_up import warm_up_requests
+from serving.tensor_protos import proto_from_array
 from serving.users_file import read_users
-from serving.versions import WARM_UP_FILE, version_folders
+from serving.versions import version_folders
 
 _REQUESTS = 500  # that are asked in turn
 _K = 10
@@ -91,7 +90,7 @@ def asked_of(model: str, export: Path, users: Path | None) -> Asked:
     if not folders:
         raise InputError("An export must hold a version", received=export)
     version = folders[max(folders)]
-    requests = _warm_up_requests(version)
+    requests = dict(warm_up_requests(version))
     signature = "recommend_user" if "recommend_user" in requests else "score"
     if signature not in requests:
         raise InputError(
@@ -105,16 +104,6 @@ def asked_of(model: str, export: Path, users: Path | None) -> Asked:
     k = np.array([_K], np.int32)
     rows = [{"user": first[n : n + 1], "k": k} for n in range(len(first))]
     return Asked(model, version, signature, rows or [row])
-
-
-def _warm_up_requests(version: Path) -> dict[str, dict[str, np.ndarray]]:
-    found = {}
-    path = version / WARM_UP_FILE
-    for record in tf.data.TFRecordDataset(str(path)) if path.is_file() else ():
-        request = PredictionLog.FromString(record.numpy()).predict_log.request
-        inputs = {name: array_from_proto(name, proto) for name, proto in request.inputs.items()}
-        found[request.model_spec.signature_name] = inputs
-    return found
 
 
 def free_ports(count: int) -> list[int]:

@@ -38,6 +38,7 @@ from serving.publishing import (
     publish,
     write_in_its_own_process,
 )
+from serving.versions import MAX_VERSION
 
 EXIT_REGRESSED = 4
 
@@ -66,7 +67,9 @@ _SKIPPED = """
 WARNING: --skip_verify: nobody has checked that this export gives the trainer's scores, that it
 loads without this project's code, or that it hides seen and excluded items.
 """
-_VERSION = flags.DEFINE_integer("version", None, "Version; by default the next.", lower_bound=1)
+_VERSION = flags.DEFINE_integer(
+    "version", None, "Version; by default the next.", lower_bound=1, upper_bound=MAX_VERSION
+)
 
 
 def _compare(model_dir: Path) -> None:

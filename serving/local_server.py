@@ -30,8 +30,8 @@ from absl import app, flags
 
 from data.command_line import EXIT_BAD_INPUT, no_argument, parse_flags
 from data.errors import InputError
+from serving.server.loading import LoadOptions
 from serving.server.model_manager import ManagerOptions, ModelManager
-from serving.server.model_versions import LoadOptions
 from serving.server.rest import RestOptions
 from serving.server.running import Addresses, ServerOptions, serve_until_stopped
 from serving.server.servable import GraphThreads

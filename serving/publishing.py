@@ -21,7 +21,7 @@ from data.command_line import EXIT_BAD_INPUT
 from data.errors import InputError
 from serving.model_card import ModelCard, write_card
 from serving.precision import TOLERANCES, Precision
-from serving.versions import check_is_base_path, version_folders
+from serving.versions import MAX_VERSION, check_is_base_path, version_folders
 
 SAMPLE_FILE = "sample.npz"
 WRITTEN_FILE = "written.json"
@@ -91,18 +91,11 @@ def publish(export_dir: Path, options: ExportOptions, write: Write) -> tuple[Pat
         The version's folder, and what was written.
 
     Raises:
-        InputError: The version exists, `export_dir` is itself one, or the export does not give the
-            trainer's scores.
+        InputError: The version exists or is none that can be served, `export_dir` is itself one, or
+            the export does not give the trainer's scores.
     """
     check_is_base_path(export_dir)
-    number = options.version or max(version_folders(export_dir), default=0) + 1
-    target = export_dir / str(number)
-    if target.exists():
-        raise InputError(
-            "An export never changes a published version",
-            received=target,
-            action="Leave --version out to take the next",
-        )
+    target = _new_version(export_dir, options.version)
     is_new = not export_dir.exists()
     try:
         with atomic_folder(target) as partial, tempfile.TemporaryDirectory() as scratch:
@@ -157,6 +150,26 @@ def _absolute(argument: object) -> str:
 
 def _python(module: str) -> list[str]:
     return [sys.executable, "-m", module]
+
+
+def _new_version(export_dir: Path, wanted: int | None) -> Path:
+    published = version_folders(export_dir)
+    number = wanted or max(published, default=0) + 1
+    if number > MAX_VERSION:
+        raise InputError(
+            f"A version must be at most {MAX_VERSION}, as servers count them in int64",
+            received=number,
+            where=export_dir,
+            action="Pass --version, or take another --export_dir",
+        )
+    target = published.get(number, export_dir / str(number))
+    if target.exists():
+        raise InputError(
+            "An export never changes a published version",
+            received=target,
+            action="Leave --version out to take the next",
+        )
+    return target
 
 
 def _verify(sample: Path, folder: Path, tolerance: float) -> None:

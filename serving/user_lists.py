@@ -17,7 +17,8 @@ from data.engine.progress import Progress
 from data.errors import InputError
 from data.file_hash import file_sha256
 from data.row_stream import Report
-from serving.server.servable import GRAPH_FILE, GraphThreads, Servable, Signature, checked_inputs
+from serving.server.servable import GRAPH_FILE, GraphThreads, Servable
+from serving.server.signature import Signature, checked_inputs
 from serving.users_file import read_users
 from serving.versions import find_version
 

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
 from pathlib import Path
 
 from data.errors import InputError
 
 WARM_UP_FILE = Path("assets.extra", "tf_serving_warmup_requests")  # in a version; TF Serving's
 TITLES_FILE = Path("assets.extra", "titles.tsv")  # in a version, where the dataset has titles
+MAX_VERSION = 2**63 - 1  # TF Serving counts versions in int64
 
 _GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
+logger = logging.getLogger(__name__)
+
 
 def version_folders(base_path: Path) -> dict[int, Path]:
-    """Returns the versions in a base path: folders whose name is a whole number.
+    """Returns the versions in a base path: folders whose name is a whole number, in int64.
 
-    Folders of any other name, such as those that an exporter is still writing, do not count.
+    Folders of any other name, such as those that an exporter is still writing, do not count. Of two
+    names of one number, such as 007 and 7, the last by text counts, as in TF Serving.
     """
     if not base_path.is_dir():
         return {}
-    folders = (path for path in base_path.iterdir() if path.is_dir())
-    return {int(p.name): p for p in folders if p.name.isascii() and p.name.isdigit()}
+    found: dict[int, Path] = {}
+    for path in sorted(base_path.iterdir()):
+        if not (path.name.isascii() and path.name.isdigit() and path.is_dir()):
+            continue
+        version = int(path.name)
+        if version > MAX_VERSION:
+            continue
+        if version in found:
+            _warn_of_twins(version, path, found[version])
+        found[version] = path
+    return found
+
+
+@lru_cache(maxsize=1000)  # once, as a server looks every second
+def _warn_of_twins(version: int, used: Path, ignored: Path) -> None:
+    logger.warning("Version %d is taken from %s; %s is ignored", version, used, ignored)
 
 
 def check_is_base_path(path: Path) -> None:

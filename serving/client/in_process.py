@@ -10,7 +10,8 @@ from serving.client.over_grpc import declared_inputs
 from serving.client.transport import Input
 from serving.server.errors import ServingError
 from serving.server.predict_json import Format, PredictBody, input_arrays
-from serving.server.servable import Servable, checked_inputs
+from serving.server.servable import Servable
+from serving.server.signature import checked_inputs
 from serving.server.tensor_json import array_to_json
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from serving.explore.models import ExploredModel
 from serving.explore.web import Explorer
-from serving.server.listening import Listener, stop_event
+from serving.server.listening import KEEP_ALIVE_SECONDS, Listener, stop_event
 
 _SHUTDOWN_SECONDS = 2.0  # for requests under way
 
@@ -38,7 +38,12 @@ async def explorer(
             stack.callback(model.transport.close)
         answers = await asyncio.to_thread(Explorer, models, titles, host)
         app = answers.app(lambda request: listener.asked(request))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+        )
         listener = Listener(runner)
         stack.push_async_callback(listener.stop)
         await runner.setup()

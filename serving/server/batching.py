@@ -1,8 +1,8 @@
 """Puts concurrent requests together, so that a graph runs once for many of them.
 
-Requests for the same outputs of the same version, whose inputs differ in their rows only, share a
-batch. A thread that becomes free takes what waits, so batches grow with the load by themselves.
-All state is touched by the event loop only.
+Requests of one kind for the same outputs of the same version, whose inputs differ in their rows
+only, share a batch. A thread that becomes free takes what waits, so batches grow with the load by
+themselves. All state is touched by the event loop only.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Batcher:
         feeds: Mapping[str, np.ndarray],
         fetches: Sequence[str],
         rows: int,
+        kind: Hashable = None,
     ) -> list[np.ndarray]:
         """Runs a graph together with other requests; see `Servable.run`.
 
@@ -73,6 +74,7 @@ class Batcher:
             feeds: Values of the graph's tensors, which all have `rows` rows.
             fetches: The graph's tensors that are wanted.
             rows: Rows of the request.
+            kind: Requests of another kind run apart.
 
         Raises:
             ServingError: The graph's own error; INVALID_ARGUMENT for more rows than a batch may
@@ -84,20 +86,16 @@ class Batcher:
                 f"Task size {rows} is larger than maximum input batch size {limit}"
             )
         answer = asyncio.get_running_loop().create_future()
-        batch = self._batch_for(servable, feeds, fetches, rows)
+        key = (servable, tuple(fetches), kind, *self._alike(feeds))
+        batch = self._batch_for(key, servable, fetches, rows)
         batch.tasks.append(_Task(feeds, rows, answer))
         batch.rows += rows
         self._start_ready()
         return await answer
 
     def _batch_for(
-        self,
-        servable: Servable,
-        feeds: Mapping[str, np.ndarray],
-        fetches: Sequence[str],
-        rows: int,
+        self, key: Hashable, servable: Servable, fetches: Sequence[str], rows: int
     ) -> _Batch:
-        key = (servable, tuple(fetches), *self._alike(feeds))
         batch = self._open.get(key)
         if batch is not None and batch.rows + rows <= self._parameters.max_batch_size:
             return batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -35,7 +35,12 @@ class Engine:
         self._metrics = metrics
 
     async def run(
-        self, servable: Servable, feeds: Mapping[str, np.ndarray], fetches: Sequence[str], api: str
+        self,
+        servable: Servable,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        api: str,
+        kind: Hashable = None,
     ) -> list[np.ndarray]:
         """Runs a graph; see `Servable.run`.
 
@@ -44,10 +49,11 @@ class Engine:
             feeds: Values of the graph's tensors.
             fetches: The graph's tensors that are wanted.
             api: What asks, for the metrics.
+            kind: What requests must share, beside all else, to share a run.
         """
         started = time.perf_counter()
         if self._batcher is not None and (rows := common_rows(feeds)):
-            values = await self._batcher.run(servable, feeds, fetches, rows)
+            values = await self._batcher.run(servable, feeds, fetches, rows, kind)
         else:
             values = await self._alone(servable, feeds, fetches)
         self._metrics.observe_run(servable.name, api, time.perf_counter() - started)

@@ -9,13 +9,15 @@ import numpy as np
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from serving.server.errors import Code, ServingError, invalid_argument
-from serving.server.servable import DEFAULT_SIGNATURE, Servable, Signature
+from serving.server.servable import Servable
+from serving.server.signature import DEFAULT_SIGNATURE, Signature
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 _INPUT = "inputs"
 _CLASSES, _SCORES = "classes", "scores"
 _REGRESSED = "outputs"
+_MAX_CONTEXT_BYTES = 64 * 2**20  # of the context of a request, once it stands in every example
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def serialized_examples(given: input_pb2.Input) -> np.ndarray:
     """Returns a request's examples, serialized, as an object array (N,).
 
     Raises:
-        ServingError: INVALID_ARGUMENT where there are none.
+        ServingError: INVALID_ARGUMENT where there are none, or too many for their context.
     """
     kind = given.WhichOneof("kind")
     context = b""
@@ -95,6 +97,11 @@ def serialized_examples(given: input_pb2.Input) -> np.ndarray:
     examples = getattr(given, kind).examples if kind else []
     if not examples:
         raise invalid_argument("Input is empty.")
+    if len(context) * len(examples) > _MAX_CONTEXT_BYTES:
+        raise invalid_argument(
+            f"A context of {len(context)} bytes must have at most "
+            f"{_MAX_CONTEXT_BYTES // len(context)} examples. Received: {len(examples)}"
+        )
     array = np.empty(len(examples), object)
     array[:] = [context + example.SerializeToString() for example in examples]
     return array

@@ -28,9 +28,11 @@ from serving.server.errors import Code, ServingError, invalid_argument
 from serving.server.examples import classification_result, regression_result
 from serving.server.inference import Entry, Inference
 from serving.server.model_spec import ModelSpec
-from serving.server.servable import DEFAULT_SIGNATURE, Servable, Signature
+from serving.server.predict_proto import check_request, input_arrays
+from serving.server.servable import Servable
 from serving.server.settings import models_of
-from serving.tensor_protos import array_from_proto, proto_from_array
+from serving.server.signature import DEFAULT_SIGNATURE
+from serving.tensor_protos import proto_from_array
 
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -40,17 +42,24 @@ T = TypeVar("T")
 Context = Any  # grpc.aio.ServicerContext
 
 
-def add_services(server: Any, inference: Inference) -> None:
-    """Adds the services to a `grpc.aio` server."""
+def add_services(server: Any, inference: Inference, max_message_bytes: int) -> None:
+    """Adds the services to a `grpc.aio` server.
+
+    Args:
+        server: The server.
+        inference: The models and the threads that run them.
+        max_message_bytes: Largest message, and so most that a request may grow to by repetition.
+    """
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _PredictionService(inference), server
+        _PredictionService(inference, max_message_bytes), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(inference), server)
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, inference: Inference) -> None:
+    def __init__(self, inference: Inference, max_message_bytes: int) -> None:
         self._inference = inference
+        self._most_repeated = max_message_bytes
 
     async def Predict(  # noqa: N802  names of the service
         self, request: predict_pb2.PredictRequest, context: Context
@@ -65,11 +74,10 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                     Code.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.'
                 )
             signature = servable.signature(key)
-            _check_names(signature, request)
+            size = check_request(signature, request, self._most_repeated)
             decode = self._inference.engine.decode
             inputs = await decode(
-                request.ByteSize(),
-                lambda: {n: array_from_proto(n, proto) for n, proto in request.inputs.items()},
+                max(size, request.ByteSize()), lambda: input_arrays(request, self._most_repeated)
             )
             outputs = await self._inference.predict(
                 servable, signature, inputs, request.output_filter
@@ -203,23 +211,3 @@ def _served(servable: Servable, signature_name: str) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=servable.name, signature_name=signature_name)
     spec.version.value = servable.version
     return spec
-
-
-def _check_names(signature: Signature, request: predict_pb2.PredictRequest) -> None:
-    sent, known = set(request.inputs), set(signature.inputs)
-    extra, missing = sent - known, known - sent - set(signature.defaults)
-    if extra or missing:
-        shown = [",".join(sorted(names)) for names in (sent, known, extra, missing)]
-        raise invalid_argument(
-            f"input size does not match signature: {len(sent)}!={len(known)} len({{{shown[0]}}}) "
-            f"!= len({{{shown[1]}}}). Sent extra: {{{shown[2]}}}. Missing but required: "
-            f"{{{shown[3]}}}."
-        )
-    for position, alias in enumerate(request.output_filter):
-        if alias not in signature.fetches:
-            raise invalid_argument(
-                f"output tensor alias not found in signature: {alias} Outputs expected to be in "
-                f"the set {{{','.join(signature.fetches)}}}."
-            )
-        if alias in request.output_filter[:position]:
-            raise invalid_argument(f"duplicate output tensor alias: {alias}")

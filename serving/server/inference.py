@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,23 +12,14 @@ import numpy as np
 from tensorflow_serving.apis import inference_pb2, input_pb2
 
 from serving.server.engine import Engine
-from serving.server.errors import Code, ServingError, invalid_argument
-from serving.server.examples import (
-    CLASSIFY,
-    REGRESS,
-    Classes,
-    classes_of,
-    classification_result,
-    input_tensor,
-    method_signature,
-    regression_result,
-    regressions_of,
-    serialized_examples,
-)
+from serving.server.errors import Code, ServingError
+from serving.server.examples import Classes
+from serving.server.graph_runs import GraphRun, classification, multi_inference, regression
 from serving.server.metrics import Metrics
 from serving.server.model_manager import ModelManager
 from serving.server.model_spec import ModelSpec
-from serving.server.servable import DEFAULT_SIGNATURE, Servable, Signature, checked_inputs
+from serving.server.servable import Servable
+from serving.server.signature import Signature, checked_inputs
 
 T = TypeVar("T")
 
@@ -104,9 +95,9 @@ class Inference:
         """
         names = list(wanted) or list(signature.fetches)
         fetches = [signature.fetches[name] for name in names]
-        values = await self.engine.run(
-            servable, checked_inputs(signature, inputs), fetches, "predict"
-        )
+        feeds = checked_inputs(signature, inputs)
+        width = _list_width(inputs)
+        values = await self.engine.run(servable, feeds, fetches, "predict", width)
         return dict(zip(names, values, strict=True))
 
     async def classify(self, servable: Servable, name: str, given: input_pb2.Input) -> Classes:
@@ -120,27 +111,11 @@ class Inference:
         Raises:
             ServingError: A signature that does not classify, or the graph's own error.
         """
-        signature = method_signature(servable, name, CLASSIFY)
-        return await self._of_examples(servable, signature, given, classes_of, "classify")
+        return await self._run(servable, classification(servable, name, given), "classify")
 
     async def regress(self, servable: Servable, name: str, given: input_pb2.Input) -> np.ndarray:
         """Returns a value for each example; see `classify`."""
-        signature = method_signature(servable, name, REGRESS)
-        return await self._of_examples(servable, signature, given, regressions_of, "regress")
-
-    async def _of_examples(
-        self,
-        servable: Servable,
-        signature: Signature,
-        given: input_pb2.Input,
-        read: Callable[[Signature, Mapping[str, np.ndarray], int], T],
-        api: str,
-    ) -> T:
-        examples = serialized_examples(given)
-        fetches = list(signature.fetches.values())
-        feeds = {input_tensor(signature): examples}
-        values = await self.engine.run(servable, feeds, fetches, api)
-        return read(signature, dict(zip(fetches, values, strict=True)), len(examples))
+        return await self._run(servable, regression(servable, name, given), "regress")
 
     async def several(
         self, servable: Servable, request: inference_pb2.MultiInferenceRequest
@@ -154,47 +129,19 @@ class Inference:
         Raises:
             ServingError: Tasks that do not go together, or the graph's own error.
         """
-        signatures = [_task_signature(servable, task) for task in request.tasks]
-        names = [signature.name for signature in signatures]
-        for name in names:
-            if names.count(name) > 1:
-                raise invalid_argument(f"Duplicate evaluation of signature: {name}")
-        inputs = {input_tensor(signature) for signature in signatures}
-        if len(inputs) != 1:
-            raise invalid_argument("Input tensor must be the same for all Signatures.")
-        fetches = list(dict.fromkeys(t for s in signatures for t in s.fetches.values()))
-        examples = serialized_examples(request.input)
-        found = await self.engine.run(
-            servable, {inputs.pop(): examples}, fetches, "multi_inference"
-        )
-        values = dict(zip(fetches, found, strict=True))
-        response = inference_pb2.MultiInferenceResponse()
-        for task, signature in zip(request.tasks, signatures, strict=True):
-            result = response.results.add()
-            result.model_spec.name = servable.name
-            result.model_spec.signature_name = signature.name
-            result.model_spec.version.value = servable.version
-            if task.method_name == CLASSIFY:
-                classes = classes_of(signature, values, len(examples))
-                result.classification_result.CopyFrom(classification_result(classes))
-            else:
-                numbers = regressions_of(signature, values, len(examples))
-                result.regression_result.CopyFrom(regression_result(numbers.tolist()))
-        return response
+        return await self._run(servable, multi_inference(servable, request), "multi_inference")
+
+    async def _run(self, servable: Servable, run: GraphRun[T], api: str) -> T:
+        return run.read(await self.engine.run(servable, run.feeds, run.fetches, api))
 
 
-def _task_signature(servable: Servable, task: inference_pb2.InferenceTask) -> Signature:
-    if not task.model_spec.name:
-        raise invalid_argument("Found ModelSpec with an empty model name.")
-    if task.model_spec.name != servable.name:
-        raise invalid_argument(
-            "All ModelSpecs in a MultiInferenceRequest must access the same model name."
-        )
-    key = task.model_spec.signature_name or DEFAULT_SIGNATURE
-    if key not in servable.signature_defs:
-        raise invalid_argument(f"Requested signature not found in model graph: {key}")
-    if task.method_name not in (CLASSIFY, REGRESS):
-        raise ServingError(
-            Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}"
-        )
-    return method_signature(servable, key, task.method_name)
+def _list_width(inputs: Mapping[str, np.ndarray]) -> int | None:
+    """Returns the largest `k` of a request, as wide as which exports make all lists of a run.
+
+    Requests of another width must not share the run, or the answer to one would depend on others.
+    None where there is no such input.
+    """
+    k = inputs.get("k")
+    if k is None or k.ndim != 1 or not k.size or k.dtype.kind not in "iu":
+        return None
+    return int(k.max())

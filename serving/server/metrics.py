@@ -83,16 +83,20 @@ class Metrics:
 
     def text(self) -> bytes:
         """Returns all of them in Prometheus's text form."""
-        return prometheus_client.generate_latest(self._registry)
+        text = prometheus_client.generate_latest(self._registry)
+        return text.replace(_RequestCount.UNTYPED, _RequestCount.COUNTER)
 
 
 class _RequestCount(prometheus_client.registry.Collector):
     """Requests by model and status.
 
-    Not a `prometheus_client.Counter`, whose name would end in `_total`; TF Serving's does not.
+    Not a `prometheus_client.Counter`, whose name would end in `_total`; TF Serving's does not. What
+    it is written as, `UNTYPED`, is therefore to be replaced by `COUNTER`.
     """
 
     _NAME = ":tensorflow:serving:request_count"
+    UNTYPED = f"# TYPE {_NAME} untyped\n".encode()
+    COUNTER = f"# TYPE {_NAME} counter\n".encode()
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.errors import InputError
-from serving.server.errors import ServingError, not_found
+from serving.server.errors import Code, ServingError, not_found
+from serving.server.loading import LoadOptions
 from serving.server.model_spec import ModelSpec
-from serving.server.model_versions import LoadOptions, ModelVersions
+from serving.server.model_versions import ModelVersions
 from serving.server.servable import Servable
 from serving.server.settings import ModelConfig, read_models
 from serving.server.states import VersionStatus
@@ -101,9 +102,10 @@ class ModelManager:
         return self._versions(spec, message).statuses(spec)
 
     def _versions(self, spec: ModelSpec, message: str) -> ModelVersions:
-        if spec.name not in self._models:
+        # Once, as the dict is replaced by another thread.
+        if (model := self._models.get(spec.name)) is None:
             raise not_found(message)
-        return self._models[spec.name]
+        return model
 
     @property
     def is_ready(self) -> bool:
@@ -116,7 +118,7 @@ class ModelManager:
         Raises:
             InputError: A new model has no version that can be loaded; nothing has changed.
             ServingError: FAILED_PRECONDITION for labels of versions that are not loaded; the
-                models have changed, the labels of that model have not.
+                models have changed, and the labels of the others.
         """
         with self._changing:
             added = {
@@ -127,23 +129,31 @@ class ModelManager:
             self._load_all(list(added.values()))
             for name in models.keys() & self._models.keys():
                 self._models[name].config = models[name]
-                self._models[name].update()
+                _update(name, self._models[name])
             before = self._models
             # A new dict, as requests read the old one meanwhile.
             self._models = {name: added.get(name) or before[name] for name in models}
             self._dropped += [model for name, model in before.items() if name not in models]
             for model in self._dropped:
                 model.retire()
-            for name, config in models.items():
-                before_versions = self._options.labels_before_versions
-                self._models[name].set_labels(config.labels, before_versions=before_versions)
+            self._set_labels()
+
+    def _set_labels(self) -> None:
+        failures = []
+        for model in self._models.values():
+            try:
+                model.set_labels(before_versions=self._options.labels_before_versions)
+            except ServingError as error:
+                failures.append(error.message)
+        if failures:
+            raise ServingError(Code.FAILED_PRECONDITION, "; ".join(failures))
 
     @staticmethod
     def _load_all(added: list[ModelVersions]) -> None:
         try:
             for model in added:
                 model.load_first()
-        except InputError:
+        except Exception:
             for model in added:
                 model.retire()
                 model.close_retired()
@@ -153,26 +163,33 @@ class ModelManager:
         options = self._options
         looks = [_Look(options.poll_seconds, self._update)]
         if options.config_file is not None:
-            looks.append(_Look(options.config_poll_seconds, self._reload_file))
+            looks.append(_Look(options.config_poll_seconds, self._follow_file))
         while not self._closing.wait(_DRAIN_SECONDS):
-            try:
-                for look in looks:
-                    look.if_due()
-                self._close_retired()
-            except Exception:  # a full disk or an unreadable folder must not end the reloading
-                logger.exception("Cannot look for new versions; trying again")
+            for work in (*(look.if_due for look in looks), self._close_retired):
+                try:
+                    work()
+                except Exception:  # a full disk must not end the reloading
+                    logger.exception("Cannot change what is served; trying again")
 
     def _update(self) -> None:
         with self._changing:
-            for model in self._models.values():
-                model.update()
+            for name, model in self._models.items():
+                _update(name, model)
 
-    def _reload_file(self) -> None:
+    def _follow_file(self) -> None:
         assert self._options.config_file is not None
-        models = read_models(self._options.config_file)
-        if models != {name: model.config for name, model in self._models.items()}:
+        try:
+            self._reload_file(self._options.config_file)
+        except (InputError, ServingError) as error:
+            logger.error("Cannot follow %s; trying again: %s", self._options.config_file, error)
+
+    def _reload_file(self, file: Path) -> None:
+        models = read_models(file)
+        served = {name: model.config for name, model in self._models.items()}
+        # A label is tried again at each look, as its version may have been loaded meanwhile.
+        if models != served or not all(m.has_its_labels for m in self._models.values()):
             self.reload(models)
-            logger.info("Serving what %s says now", self._options.config_file)
+            logger.info("Serving what %s says now", file)
 
     def _close_retired(self) -> None:
         with self._changing:
@@ -190,6 +207,14 @@ class ModelManager:
         for model in self._models.values():
             model.retire()
         self._close_retired()
+
+
+def _update(name: str, model: ModelVersions) -> None:
+    """Updates a model, or says why it cannot be: the others go on."""
+    try:
+        model.update()
+    except Exception:  # such as an unreadable folder
+        logger.exception("Cannot look for new versions of %s; trying again", name)
 
 
 class _Look:

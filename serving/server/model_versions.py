@@ -5,37 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.errors import InputError
 from serving.server.errors import Code, ServingError, invalid_argument, not_found
+from serving.server.loading import LoadOptions, load, wanted_folders
 from serving.server.memory import give_back
 from serving.server.model_spec import ModelSpec
-from serving.server.servable import GraphThreads, Servable
+from serving.server.servable import Servable
 from serving.server.settings import ModelConfig
 from serving.server.states import State, VersionStatus
-from serving.server.warm_up import warm_up
-from serving.versions import check_is_base_path, version_folders
+from serving.versions import version_folders
 
 LOAD_ATTEMPTS = 6  # one and five more, as TF Serving's --max_num_load_retries
 RETRY_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How a version is loaded.
-
-    Attributes:
-        warm_up: Whether its warm-up requests are run before it answers others.
-        threads: Threads of TensorFlow.
-    """
-
-    warm_up: bool = True
-    threads: GraphThreads = field(default_factory=GraphThreads)
 
 
 class ModelVersions:
@@ -57,17 +41,27 @@ class ModelVersions:
         self._statuses: dict[int, VersionStatus] = {}
         self._labels: dict[str, int] = {}
         self._retired: list[Servable] = []
-        self._lock = threading.Lock()  # of the four above; held for moments only
+        # Held, for moments only, to change the four above, and to read them in other threads than
+        # the one that loads and retires.
+        self._lock = threading.Lock()
 
     @property
     def is_ready(self) -> bool:
         """Whether a version answers requests."""
-        return bool(self._loaded)
+        with self._lock:
+            return bool(self._loaded)
 
     @property
     def is_draining(self) -> bool:
         """Whether retired versions still answer their last requests."""
-        return bool(self._retired)
+        with self._lock:
+            return bool(self._retired)
+
+    @property
+    def has_its_labels(self) -> bool:
+        """Whether the labels are those of the config, as they are once `set_labels` succeeds."""
+        with self._lock:
+            return self._labels == dict(self.config.labels)
 
     def acquire(self, spec: ModelSpec) -> Servable:
         """Returns a version that stays loaded until it is released.
@@ -105,26 +99,26 @@ class ModelVersions:
             raise invalid_argument(f"Unrecognized servable version label: {spec.label}")
         return ModelSpec(spec.name, self._labels[spec.label])
 
-    def set_labels(self, labels: Mapping[str, int], *, before_versions: bool) -> None:
-        """Gives labels to versions, in the place of those there were.
+    def set_labels(self, *, before_versions: bool) -> None:
+        """Gives versions the labels of the config, in the place of those there were.
 
         Args:
-            labels: Versions by label.
-            before_versions: Whether a new label may name a version that is not loaded yet.
+            before_versions: Whether a label that names no other version yet may name one that is
+                not loaded.
 
         Raises:
             ServingError: FAILED_PRECONDITION for a version that is not loaded; nothing changed.
         """
         with self._lock:
-            for label, version in labels.items():
-                is_new = label not in self._labels and before_versions
-                if version not in self._loaded and not is_new:
+            for label, version in self.config.labels.items():
+                may_wait = before_versions and self._labels.get(label, version) == version
+                if version not in self._loaded and not may_wait:
                     raise ServingError(
                         Code.FAILED_PRECONDITION,
                         f"Request to assign label to version {version} of model {self._name}, "
                         "which is not currently available for inference",
                     )
-            self._labels = dict(labels)
+            self._labels = dict(self.config.labels)
 
     def load_first(self) -> None:
         """Loads all wanted versions.
@@ -132,16 +126,11 @@ class ModelVersions:
         Raises:
             InputError: There is none, or one cannot be loaded; then none is.
         """
-        folders = version_folders(self.config.base_path)
-        wanted = self.config.wanted(folders)
-        if not wanted:
-            check_is_base_path(self.config.base_path)
-            raise _no_versions(self._name, self.config)
+        folders = wanted_folders(self._name, self.config)
         try:
-            for version in wanted:
-                self._loaded[version] = self._load(version, folders[version])
-                self._statuses[version] = VersionStatus(version, State.AVAILABLE)
-        except InputError:
+            for version, path in folders.items():
+                self._serve(load(self._name, version, path, self._options))
+        except Exception:
             self.retire()
             self.close_retired()
             raise
@@ -184,24 +173,6 @@ class ModelVersions:
                 if servable.version not in self._loaded:  # it may have come back meanwhile
                     self._statuses.pop(servable.version, None)
 
-    def _load(self, version: int, path: Path) -> Servable:
-        started = time.perf_counter()
-        servable = Servable(self._name, version, path, self._options.threads)
-        try:
-            requests = warm_up(servable) if self._options.warm_up else 0
-        except ServingError as error:
-            servable.close()
-            raise InputError(
-                "The warm-up requests of a version must be answered",
-                received=error.message,
-                where=path,
-                action="Export it again, or pass --enable_model_warmup=false",
-            ) from error
-        seconds = time.perf_counter() - started
-        text = "Loaded %s version %d in %.1f s, %d warm-up requests"
-        logger.info(text, self._name, version, seconds, requests)
-        return servable
-
     def _may_try(self, version: int) -> bool:
         status = self._statuses.get(version)
         if status is None or status.state is not State.END:
@@ -211,27 +182,23 @@ class ModelVersions:
     def _try(self, version: int, path: Path) -> None:
         before = self._statuses.get(version)
         attempts = before.attempts + 1 if before else 1
-        self._statuses[version] = VersionStatus(version, State.LOADING, attempts=attempts)
+        self._set_status(VersionStatus(version, State.LOADING, attempts=attempts))
         try:
-            servable = self._load(version, path)
-        except InputError as error:
+            servable = load(self._name, version, path, self._options)
+        except Exception as error:  # whatever it is, it must not be tried again without a pause
             logger.error("Cannot load %s version %d: %s", self._name, version, error)
             retry_at = time.monotonic() + RETRY_SECONDS
-            self._statuses[version] = VersionStatus(
-                version, State.END, Code.UNKNOWN, str(error), attempts, retry_at
+            self._set_status(
+                VersionStatus(version, State.END, Code.UNKNOWN, str(error), attempts, retry_at)
             )
-            return
+        else:
+            self._serve(servable)
+
+    def _serve(self, servable: Servable) -> None:
         with self._lock:
-            self._loaded[version] = servable
-            self._statuses[version] = VersionStatus(version, State.AVAILABLE)
+            self._loaded[servable.version] = servable
+            self._statuses[servable.version] = VersionStatus(servable.version, State.AVAILABLE)
 
-
-def _no_versions(name: str, config: ModelConfig) -> InputError:
-    path = config.base_path
-    wanted = f" of {list(config.specific)}" if config.specific else ", such as 1"
-    return InputError(
-        f"A model's base path must hold at least one version folder{wanted}",
-        received=path if path.exists() else f"{path}, which does not exist",
-        where=f"model '{name}'",
-        action=f"Export one: python -m serving.export --model_dir=RUN --export_dir={path}",
-    )
+    def _set_status(self, status: VersionStatus) -> None:
+        with self._lock:
+            self._statuses[status.version] = status

@@ -7,6 +7,7 @@ input, for each row. In column format an object holds the tensors by name.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,13 @@ import numpy as np
 import tensorflow as tf
 
 from serving.server.errors import ServingError, invalid_argument
-from serving.server.tensor_json import array_from_json, array_to_json, is_base64, show
+from serving.server.tensor_json import (
+    MAX_SHOWN,
+    array_from_json,
+    array_to_json,
+    is_base64,
+    show,
+)
 
 
 class Format(Enum):
@@ -81,11 +88,18 @@ def _parse_json(body: bytes) -> Any:
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
     try:
-        return json.loads(body)
+        return json.loads(body, parse_float=_finite)
     except RecursionError as error:
         raise invalid_argument("JSON Parse error: The document is nested too deeply") from error
-    except ValueError as error:  # not JSON, not UTF-8, or a number of thousands of digits
+    except ValueError as error:  # not JSON, not UTF-8, or a number that is too large
         raise invalid_argument(f"JSON Parse error: {error}") from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # as RapidJSON: infinity has a token of its own
+        raise ValueError(f"Number too big to be stored in double: {text[:MAX_SHOWN]}")
+    return value
 
 
 def input_arrays(body: PredictBody, inputs: Mapping[str, tf.TensorSpec]) -> dict[str, np.ndarray]:

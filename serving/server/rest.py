@@ -31,6 +31,7 @@ from serving.server.example_json import classified_body, parse_examples, regress
 from serving.server.inference import Entry, Inference
 from serving.server.model_spec import ModelSpec
 from serving.server.predict_json import input_arrays, parse_body, response_body
+from serving.versions import MAX_VERSION
 
 _POST_PATH = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(classify|regress|predict)",
@@ -39,7 +40,6 @@ _POST_PATH = re.compile(
 _GET_PATH = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?(?:/(metadata))?", re.IGNORECASE
 )
-_MAX_VERSION = 2**63 - 1
 HEALTH_PATH = "/healthz"
 
 # As TF Serving's http_server.cc maps them; every other code is 500.
@@ -203,7 +203,7 @@ def _plain(message: Message) -> dict[str, Any]:
 
 def _model_spec(match: re.Match[str]) -> ModelSpec:
     name, version, label = unquote(match[1]), match[2], match[3]
-    if version is not None and (len(version) > 19 or int(version) > _MAX_VERSION):
+    if version is not None and (len(version) > 19 or int(version) > MAX_VERSION):
         raise invalid_argument(f"Failed to convert version: {version[:40]} to numeric.")
     return ModelSpec(
         name,

@@ -12,7 +12,13 @@ from aiohttp import web
 from serving.server.engine import Engine
 from serving.server.grpc_api import add_services
 from serving.server.inference import Inference
-from serving.server.listening import HEADER_SECONDS, Listener, cannot_listen, stop_event
+from serving.server.listening import (
+    HEADER_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    Listener,
+    cannot_listen,
+    stop_event,
+)
 from serving.server.metrics import Metrics
 from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions, make_app
@@ -34,6 +40,8 @@ class ServerOptions:
         rest: Limits of the HTTP server.
         batching: How to put concurrent requests together; None to run each on its own.
         header_seconds: Longest time until the first HTTP request of a connection.
+        keep_alive_seconds: Longest time until its next HTTP request, and in which no part of an
+            answer is read.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +52,7 @@ class ServerOptions:
     rest: RestOptions = field(default_factory=RestOptions)
     batching: BatchingParameters | None = None
     header_seconds: float = HEADER_SECONDS
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class Server:
             ("grpc.so_reuseport", 0),
         ]
         self._grpc = grpc.aio.server(options=limits)
-        add_services(self._grpc, self._inference)
+        add_services(self._grpc, self._inference, options.max_message_bytes)
         try:
             port = self._grpc.add_insecure_port(f"{options.host}:{options.port}")
         except RuntimeError as error:
@@ -103,8 +112,14 @@ class Server:
         if options.rest_api_port is None:
             return None
         app = make_app(self._inference, options.rest, lambda r: listener.asked(r))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        listener = self._listener = Listener(runner, options.header_seconds)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            keepalive_timeout=options.keep_alive_seconds,
+        )
+        listener = Listener(runner, options.header_seconds, options.keep_alive_seconds)
+        self._listener = listener
         await runner.setup()
         port = await listener.start(options.host, options.rest_api_port)
         return f"{options.host}:{port}"

@@ -20,12 +20,10 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, saved_model_pb2
 
 from data.errors import InputError
 from serving.server.errors import Code, ServingError, invalid_argument
+from serving.server.signature import DEFAULT_SIGNATURE, Signature, SignatureDef
 
-DEFAULT_SIGNATURE = "serving_default"
 GRAPH_FILE = "saved_model.pb"
 _KEPT_CALLABLES = 64  # sets of outputs that were asked for; a client chooses them
-
-SignatureDef = Any  # meta_graph_pb2.SignatureDef
 
 
 @dataclass(frozen=True)
@@ -40,31 +38,6 @@ class GraphThreads:
 
     inter_op: int = -1
     intra_op: int = 0
-
-
-@dataclass(frozen=True)
-class Signature:
-    """One function of a SavedModel.
-
-    Attributes:
-        name: Its key in the SavedModel.
-        method: What it may be asked by, such as `tensorflow/serving/predict`.
-        inputs: Input tensors by name, with the dimensions that are fixed.
-        shapes: Their shapes; None for a dimension, or a whole shape, that is not fixed.
-        dtypes: Their types as arrays.
-        defaults: Values of inputs that a request may leave out.
-        feeds: The graph's tensor of each input.
-        fetches: The graph's tensor of each output.
-    """
-
-    name: str
-    method: str
-    inputs: Mapping[str, tf.TensorSpec]
-    shapes: Mapping[str, Sequence[int | None] | None]
-    dtypes: Mapping[str, np.dtype]
-    defaults: Mapping[str, np.ndarray]
-    feeds: Mapping[str, str]
-    fetches: Mapping[str, str]
 
 
 class Servable:
@@ -87,7 +60,7 @@ class Servable:
         self.version = version
         self.path = path
         self.signature_defs: Mapping[str, SignatureDef] = _read_signature_defs(path)
-        self._signatures = {k: _signature(k, d) for k, d in self.signature_defs.items()}
+        self._signatures = _signatures(path, self.signature_defs)
         self._session = _load(path, threads or GraphThreads())
         self._callable = lru_cache(_KEPT_CALLABLES)(self._make_callable)
         self._users = 0
@@ -153,42 +126,6 @@ class Servable:
         return self._session._make_callable_from_options(options)
 
 
-def checked_inputs(signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the graph's feeds of a request's inputs.
-
-    Args:
-        signature: The signature.
-        inputs: Arrays by input name; inputs that have a default may be left out.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT for inputs that do not fit the signature.
-    """
-    feeds = {}
-    for name, spec in signature.inputs.items():
-        value = inputs.get(name, signature.defaults.get(name))
-        if value is None:
-            raise invalid_argument(f"Missing named input: {name}")
-        if not _fits(value.shape, signature.shapes[name]):
-            raise invalid_argument(
-                f"Input {name} must have shape {spec.shape}. Received: {value.shape}"
-            )
-        if value.dtype != signature.dtypes[name]:
-            received = "string" if value.dtype == object else value.dtype.name
-            raise invalid_argument(
-                f"Expects {name} to be {spec.dtype.name} but {received} is provided"
-            )
-        feeds[signature.feeds[name]] = value
-    return feeds
-
-
-def _fits(shape: Sequence[int], wanted: Sequence[int | None] | None) -> bool:
-    if wanted is None:
-        return True
-    return len(shape) == len(wanted) and all(
-        size is None or size == given for given, size in zip(shape, wanted, strict=True)
-    )
-
-
 def _load(path: Path, threads: GraphThreads) -> tf.compat.v1.Session:
     config = tf.compat.v1.ConfigProto(
         inter_op_parallelism_threads=threads.inter_op,
@@ -206,23 +143,6 @@ def _load(path: Path, threads: GraphThreads) -> tf.compat.v1.Session:
     return session
 
 
-def _signature(name: str, definition: SignatureDef) -> Signature:
-    specs = {
-        key: tf.TensorSpec(tf.TensorShape(entry.tensor_shape), tf.as_dtype(entry.dtype))
-        for key, entry in sorted(definition.inputs.items())
-    }
-    return Signature(
-        name,
-        definition.method_name,
-        specs,
-        {key: None if s.shape.rank is None else s.shape.as_list() for key, s in specs.items()},
-        {key: np.dtype(spec.dtype.as_numpy_dtype) for key, spec in specs.items()},
-        {key: tf.make_ndarray(value) for key, value in definition.defaults.items()},
-        {key: definition.inputs[key].name for key in specs},
-        {key: definition.outputs[key].name for key in sorted(definition.outputs)},
-    )
-
-
 def _read_signature_defs(path: Path) -> Mapping[str, meta_graph_pb2.SignatureDef]:
     graphs = saved_model_pb2.SavedModel()
     try:
@@ -233,6 +153,13 @@ def _read_signature_defs(path: Path) -> Mapping[str, meta_graph_pb2.SignatureDef
         if tf.saved_model.SERVING in graph.meta_info_def.tags:
             return dict(graph.signature_def)
     raise _not_loadable(path, f"no graph tagged '{tf.saved_model.SERVING}'")
+
+
+def _signatures(path: Path, definitions: Mapping[str, SignatureDef]) -> dict[str, Signature]:
+    try:
+        return {name: Signature.of(name, entry) for name, entry in definitions.items()}
+    except Exception as error:  # as in `_load`
+        raise _not_loadable(path, error) from error
 
 
 def _not_loadable(path: Path, received: object) -> InputError:

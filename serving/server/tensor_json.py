@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from serving.server.errors import Code, ServingError, invalid_argument
 
 BYTES_SUFFIX = "_bytes"  # outputs whose name ends so are written as base64
 MAX_SHOWN = 200  # characters of a client's value that an error repeats
+MAX_DIMENSIONS = 32  # of an array, in every NumPy that this project runs with
 
 _INTEGERS = (tf.int8, tf.uint8, tf.int16, tf.int32, tf.uint32, tf.int64, tf.uint64)
 _LEAF_TYPES: dict[tf.DType, frozenset[type]] = {
@@ -40,8 +41,39 @@ def is_base64(value: Any) -> bool:
 
 def show(value: Any) -> str:
     """Returns a JSON value as an error repeats it: whole if short, else its start."""
-    text = json.dumps(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    text = ""
+    for part in _parts(value):
+        text += part
+        if len(text) > MAX_SHOWN:
+            return f"{text[:MAX_SHOWN]}..."
+    return text
+
+
+def _parts(value: Any) -> Iterator[str]:
+    """Yields the text of a JSON value part by part, without recursion, as it may be deep."""
+    around: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", iter([("", value)]))]
+    while around:
+        end, inner = around[-1]
+        lead, entry = next(inner, (None, None))
+        if lead is None:
+            around.pop()
+            yield end
+            continue
+        yield lead
+        commas = chain([""], repeat(", "))
+        if isinstance(entry, list):
+            yield "["
+            around.append(("]", zip(commas, entry, strict=False)))
+        elif isinstance(entry, dict):
+            yield "{"
+            leads = (f"{comma}{_brief(key)}: " for comma, key in zip(commas, entry, strict=False))
+            around.append(("}", zip(leads, entry.values(), strict=False)))
+        else:
+            yield _brief(entry)
+
+
+def _brief(value: Any) -> str:
+    return json.dumps(value[: MAX_SHOWN + 1] if isinstance(value, str) else value)
 
 
 def array_from_json(value: Any, dtype: tf.DType) -> np.ndarray:
@@ -55,8 +87,9 @@ def array_from_json(value: Any, dtype: tf.DType) -> np.ndarray:
         An array of that type; strings are bytes in an object array.
 
     Raises:
-        ServingError: INVALID_ARGUMENT for lists of unequal length or depth, or a value that is not
-            of the type or does not fit it; UNIMPLEMENTED for a type that JSON cannot express.
+        ServingError: INVALID_ARGUMENT for lists of unequal length or depth or of more than
+            `MAX_DIMENSIONS` levels, or a value that is not of the type or does not fit it;
+            UNIMPLEMENTED for a type that JSON cannot express.
     """
     if dtype not in _LEAF_TYPES:
         raise ServingError(
@@ -73,6 +106,10 @@ def _flatten(value: Any) -> tuple[list[int], list[Any]]:
     shape: list[int] = []
     level = [value]
     while level and list in (kinds := set(map(type, level))):
+        if len(shape) == MAX_DIMENSIONS:
+            raise invalid_argument(
+                f"Encountered list at unexpected level: {len(shape)} expected < {MAX_DIMENSIONS}"
+            )
         if kinds != {list}:
             found = next(entry for entry in level if not isinstance(entry, list))
             raise invalid_argument(

@@ -15,7 +15,7 @@ from configs.runs import TrainedRun
 from data.schema import FIRST_ID, OOV_ID, PAD_ID
 from models.graphs import graph_function
 from serving.signatures.raw_ids import RawIds, ReadableIds
-from serving.signatures.request_checks import check_k, check_rows
+from serving.signatures.request_checks import check_few_rows, check_k, check_rows
 from serving.signatures.user_scorers import UserScorer
 
 NO_SCORE = float(np.finfo(np.float32).min)  # of a place in the list that no item fills
@@ -85,7 +85,7 @@ class Recommend(tf.Module):
         """Recommends items.
 
         Args:
-            user: Raw user ids (B,); padding where there is only a history.
+            user: Raw user ids (B,), at most `MAX_ROWS`; padding where there is only a history.
             history: Raw item ids (B, H) in time order, padded with "" or -1.
             exclude: Raw item ids never to return (B, E), padded likewise.
             allow: The only raw item ids to return (B, A), padded likewise; no id allows all.
@@ -100,8 +100,9 @@ class Recommend(tf.Module):
                 never saw.
         """
         lists = {"history": history, "exclude": exclude, "allow": allow}
-        check_rows(user=user, **lists, k=k, exclude_seen=exclude_seen)
-        check_k(k)
+        checks = check_rows(user=user, **lists, k=k, exclude_seen=exclude_seen)
+        with tf.control_dependencies([*checks, *check_k(k), check_few_rows("user", user)]):
+            user, history, k = tf.identity(user), tf.identity(history), tf.identity(k)
         users, past = self._user_ids.encode(user), self._item_ids.encode(history)
         scores, is_informed = self._scorer(users, past)
         scores = tf.where(is_informed[:, None], scores, self._popularity)

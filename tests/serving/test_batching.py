@@ -48,7 +48,10 @@ class Doubler:
 
 
 def ask_all(
-    graph: Doubler, parameters: BatchingParameters, requests: Sequence[np.ndarray]
+    graph: Doubler,
+    parameters: BatchingParameters,
+    requests: Sequence[np.ndarray],
+    kinds: Sequence[int | None] = (),
 ) -> list[Any]:
     """Asks for all at once while the first run is held; returns answers and errors."""
 
@@ -56,10 +59,11 @@ def ask_all(
         engine = Engine(2, parameters, Metrics())
         graph.may_run.clear()
 
-        def ask(x: np.ndarray) -> Awaitable[list[np.ndarray]]:
-            return engine.run(cast(Servable, graph), {X: x}, [Y], "predict")
+        def ask(x: np.ndarray, kind: int | None) -> Awaitable[list[np.ndarray]]:
+            return engine.run(cast(Servable, graph), {X: x}, [Y], "predict", kind)
 
-        running = [asyncio.ensure_future(ask(x)) for x in requests]
+        of = kinds or [None] * len(requests)
+        running = [asyncio.ensure_future(ask(x, k)) for x, k in zip(requests, of, strict=True)]
         await asyncio.sleep(0.1)
         graph.may_run.set()
         answers = await asyncio.gather(*running, return_exceptions=True)
@@ -133,6 +137,14 @@ def test_requests_of_other_shapes_run_apart_unless_they_are_padded() -> None:
     padded = BatchingParameters(num_batch_threads=1, pad_variable_length_inputs=True)
     ask_all(graph, padded, rows)
     assert graph.batches == [[1], [2, 3, 4, 4, 5, 6]]
+
+
+def test_requests_of_other_kinds_run_apart() -> None:
+    graph = Doubler()
+    parameters = BatchingParameters(num_batch_threads=1)
+    answers = ask_all(graph, parameters, columns(1, 2, 3, 4, 5), [10, 10, 7, 10, 7])
+    assert [answer[0].tolist() for answer in answers] == [[2.0], [4.0], [6.0], [8.0], [10.0]]
+    assert graph.batches == [[1], [2, 4], [3, 5]]
 
 
 def test_too_many_waiting_batches_are_refused() -> None:

@@ -30,7 +30,7 @@ from test_versions import publish
 from serving.server.model_manager import ModelManager
 from serving.server.rest import RestOptions
 from serving.server.running import Addresses, ServerOptions
-from serving.server.settings import ModelConfig
+from serving.server.settings import BatchingParameters, ModelConfig
 
 Code = grpc.StatusCode
 MAX_MESSAGE = 100_000
@@ -207,6 +207,31 @@ def test_too_large_a_message(asked: Asked) -> None:
     assert refusal(asked.predictions.Predict, request)[0] == Code.RESOURCE_EXHAUSTED
 
 
+def test_a_full_queue_is_busy(half_plus_two: Path) -> None:
+    batching = BatchingParameters(1, max_enqueued_batches=1, num_batch_threads=1)
+    manager = ModelManager({"half": ModelConfig(half_plus_two)})
+    with running(manager, ServerOptions(batching=batching)) as addresses:
+        call = Asked(addresses).predictions.Predict
+        asking = [call.future(predict_request("half", x=floats(x))) for x in range(200)]
+        failures = [one.exception(timeout=20) for one in asking]
+    assert {failure.code() for failure in failures if failure} == {Code.UNAVAILABLE}
+    for x, (one, failure) in enumerate(zip(asking, failures, strict=True)):
+        if failure is None:
+            assert list(one.result().outputs["y"].float_val) == [x / 2 + 2]
+        else:
+            assert "queue to which this task was submitted is full" in failure.details()
+
+
+def test_a_context_is_not_repeated_without_end(asked: Asked) -> None:
+    request = regression_pb2.RegressionRequest(input=input_of(*[1.0] * 1000, context=1.0))
+    request.model_spec.name, request.model_spec.signature_name = "examples", "regress"
+    context = request.input.example_list_with_context.context
+    context.features.feature["note"].bytes_list.value.append(b"x" * 70_000)
+    code, message = refusal(asked.predictions.Regress, request)
+    assert code == Code.INVALID_ARGUMENT
+    assert "must have at most 95" in message
+
+
 def test_classify_and_regress_over_both_protocols(asked: Asked) -> None:
     request = classification_pb2.ClassificationRequest(input=input_of(0.25, 2.0))
     request.model_spec.name, request.model_spec.signature_name = "examples", "classify_both"
@@ -341,4 +366,6 @@ def test_metrics_count_requests_by_model_and_status(asked: Asked) -> None:
     assert ':tensorflow:serving:request_count{model_name="half",status="INVALID_ARGUMENT"}' in text
     latency = ':tensorflow:serving:request_latency_bucket{API="predict",entrypoint="GRPC"'
     assert latency in text
+    assert "\n# TYPE :tensorflow:serving:request_count counter\n" in text
+    assert "untyped" not in text
     assert "made up" not in text

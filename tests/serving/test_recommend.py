@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from configs.registry import MODELS
 from models.recommender import Recommender
-from serving.signatures.request_checks import MAX_K
+from serving.signatures.request_checks import MAX_K, MAX_ROWS
 
 
 def scores_by_history(name: str) -> bool:
@@ -227,6 +227,14 @@ def test_every_row_of_a_batch_has_its_own_k_and_kind(neumf: Exported) -> None:
 def test_k_out_of_range_is_refused(k: int, message: str, neumf: Exported) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"k must be {message}"):
         recommend(neumf, 1, k)
+
+
+def test_more_rows_than_one_run_may_score_are_refused(neumf: Exported) -> None:
+    users = tf.fill([MAX_ROWS + 1], tf.constant(1, tf.int64))
+    ask = neumf.signatures["recommend_user"]
+    assert ask(user=users[1:], k=tf.fill([MAX_ROWS], 2))["items"].shape == (MAX_ROWS, 2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"at most {MAX_ROWS} rows, as each"):
+        ask(user=users, k=tf.fill([MAX_ROWS + 1], 2))
 
 
 @every_model

@@ -112,6 +112,10 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "not UTF-8": (b'{"instances": ["\xff"]}', "JSON Parse error: "),
     "too deep": (b'{"instances": ' + b"[" * 9_000 + b"]" * 9_000 + b"}", "nested too deeply"),
     "a number of thousands of digits": (b'{"instances": [' + b"9" * 5_000 + b"]}", "Parse error"),
+    "a number beyond any double": (
+        b'{"instances": [-1e999]}',
+        "JSON Parse error: Number too big to be stored in double",
+    ),
     "not an object": ([1], "JSON Value: [1] Is not object"),
     "neither form": ({"rows": [1]}, "Missing 'inputs' or 'instances' key"),
     "both forms": ({"inputs": [1], "instances": [1]}, "expecting only one of 'inputs' or"),
@@ -127,6 +131,10 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "no instances": ({"instances": []}, "No values in 'instances' array"),
     "wrong type": ({"instances": ["a"]}, "Failed to process key: x of 'instances'. Error: JSON Va"),
     "wrong rank": ({"instances": [[1.0]]}, "Input x must have shape (None,). Received: (1, 1)"),
+    "a number out of range": (
+        {**NAMED, "instances": [{"tag": "a", "signal": [1, 2, 2**31]}]},
+        "JSON Value: 2147483648 Type: Number is not of expected type: int32",
+    ),
     "ragged": (
         {**NAMED, "instances": [{"tag": "a", "signal": [1, 2, 3]}, {"tag": "b", "signal": [1]}]},
         "Encountered list at unexpected size: 1 at level: 1 expected size: 3",

@@ -126,8 +126,30 @@ def test_any_body_gets_an_answer_as_json(host: str, body: dict[str, object]) -> 
 )
 def test_deep_broken_and_odd_bodies(host: str, body: bytes) -> None:
     answer = post(host, body)
-    assert answer.status_code in (200, 400)
+    assert answer.status_code == 400
     assert len(answer.content) < 1_000
+    assert is_well(host)
+
+
+@pytest.mark.parametrize("depth", [33, 65, 500, *range(850, 1001, 10)])
+def test_deep_lists_are_refused_wherever_they_stand(host: str, depth: int) -> None:
+    deep = "[" * depth + "1" + "]" * depth
+    tag = f'"signature_name": "describe", "inputs": {{"tag": {deep}, "signal": [[1, 2, 3]]}}'
+    bodies = {
+        "predict": [
+            f'"instances": {deep}',
+            f'"instances": {{"a": {deep}}}',
+            f'"instances": 1, "inputs": {deep}',
+            tag,
+        ],
+        "classify": [f'"examples": {deep}', f'"examples": [{{"x": {deep}}}]', f'"a": {deep}'],
+    }
+    for method, each in bodies.items():
+        for body in each:
+            url = f"http://{host}/v1/models/half:{method}"
+            answer = requests.post(url, data=f"{{{body}}}", timeout=20)
+            assert (answer.status_code, list(answer.json())) == (400, ["error"]), body[:80]
+            assert len(answer.content) < 1_000
     assert is_well(host)
 
 

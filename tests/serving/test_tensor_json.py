@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from serving.server.errors import Code, ServingError
-from serving.server.tensor_json import array_from_json, array_to_json
+from serving.server.tensor_json import (
+    MAX_DIMENSIONS,
+    MAX_SHOWN,
+    array_from_json,
+    array_to_json,
+    show,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,21 @@ def test_values_that_do_not_fit(value: Any, dtype: tf.DType, message: str) -> No
     assert message in raised.value.message
 
 
+def nested(depth: int, value: Any = 1) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("dtype", [tf.int32, tf.float32, tf.string])
+@pytest.mark.parametrize("depth", [MAX_DIMENSIONS + 1, 65, 500, 900, 1000, 100_000])
+def test_lists_nested_deeper_than_any_array(depth: int, dtype: tf.DType) -> None:
+    with pytest.raises(ServingError, match="list at unexpected level: 32 expected < 32") as raised:
+        array_from_json(nested(depth), dtype)
+    assert raised.value.code is Code.INVALID_ARGUMENT
+    assert array_from_json(nested(MAX_DIMENSIONS), tf.int32).shape == (1,) * MAX_DIMENSIONS
+
+
 def test_types_that_json_cannot_express() -> None:
     with pytest.raises(ServingError, match="Conversion of JSON Value: 1 to type: complex64") as no:
         array_from_json(1, tf.complex64)
@@ -133,3 +155,21 @@ def test_any_json_gives_an_array_or_a_serving_error(value: Any, dtype: tf.DType)
         assert error.code is Code.INVALID_ARGUMENT  # noqa: PT017  either outcome is allowed
     else:
         assert tf.constant(array, dtype).dtype == dtype
+
+
+@given(_JSON)
+def test_values_are_shown_as_json_writes_them_up_to_a_length(value: Any) -> None:
+    whole = json.dumps(value)
+    assert show(value) == (whole if len(whole) <= MAX_SHOWN else f"{whole[:MAX_SHOWN]}...")
+
+
+def test_deep_and_large_values_are_shown_without_reading_them_whole() -> None:
+    assert show(nested(100_000)) == "[" * MAX_SHOWN + "..."
+    large = {"rows": list(range(200_000)), "text": "x" * 10_000_000}
+    deep = nested(50, [large, {"text": "é" * 10_000_000}])
+    tracemalloc.start()
+    shown = [show(large), show(deep), show(large["text"])]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(len(text) == MAX_SHOWN + len("...") for text in shown)
+    assert peak < 100_000

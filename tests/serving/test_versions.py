@@ -19,8 +19,8 @@ from serving.server import model_versions
 from serving.server.errors import Code, ServingError
 from serving.server.model_manager import ManagerOptions, ModelManager
 from serving.server.model_spec import ModelSpec
-from serving.server.servable import checked_inputs
 from serving.server.settings import ModelConfig
+from serving.server.signature import checked_inputs
 from serving.server.states import State
 from serving.versions import WARM_UP_FILE
 
