@@ -28,14 +28,14 @@ from absl import app, flags
 from data.command_line import no_argument, parse_flags, run_main
 from data.errors import InputError
 from data.row_stream import Report
-from serving.signatures.request_checks import MAX_ROWS
+from serving.signatures.request_checks import MAX_K, MAX_ROWS
 from serving.user_lists import plan, recommend_all
 
 flags.DEFINE_string("export_dir", None, "Folder of the version folders.")
 _VERSION = flags.DEFINE_integer("version", None, "The version; by default the latest.")
 flags.DEFINE_string("users", None, "Parquet, or CSV with a header.")
 _USER_COLUMN = flags.DEFINE_string("user_column", "user", "Its column of raw ids.")
-_K = flags.DEFINE_integer("k", 50, "Items for each user.", lower_bound=1)
+_K = flags.DEFINE_integer("k", 50, "Items for each user.", 1, MAX_K)
 flags.DEFINE_string("out", None, "Folder of the lists.")
 _BATCH = flags.DEFINE_integer("batch_size", 256, "Users that the graph takes at once.", 1, MAX_ROWS)
 _ROWS = flags.DEFINE_integer("rows_per_file", 100_000, "Users of a file.", lower_bound=1)

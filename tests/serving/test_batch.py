@@ -14,7 +14,7 @@ from conftest import Exported, ExportOf
 
 from data.errors import InputError
 from serving import user_lists
-from serving.signatures.request_checks import MAX_ROWS
+from serving.signatures.request_checks import MAX_K, MAX_ROWS
 from serving.user_lists import MANIFEST_FILE, plan, recommend_all
 from serving.users_file import read_users
 from tests.commands import run_module
@@ -56,9 +56,10 @@ def test_text_ids_from_csv_by_the_command(bert_text: Exported, tmp_path: Path) -
     assert refused.returncode == 2
     assert "must have a column 'user'. Received: customer." in refused.stderr
     assert "as --user_column" in refused.stderr
-    too_many = run_module("serving.batch", *flags, f"--batch_size={MAX_ROWS + 1}")
-    assert too_many.returncode == 2
-    assert str(MAX_ROWS) in too_many.stderr
+    for flag, most in (("batch_size", MAX_ROWS), ("k", MAX_K)):
+        too_many = run_module("serving.batch", *flags, f"--{flag}={most + 1}")
+        assert too_many.returncode == 2
+        assert f"[1, {most}]" in too_many.stderr
     # Nothing was begun by the refused run that the right one would have to go on with.
     done = run_module("serving.batch", *flags, "--user_column=customer")
     assert done.returncode == 0, done.stderr
