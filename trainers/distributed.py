@@ -169,18 +169,21 @@ def with_ranks(work: Callable[[Communicator], None], wire_dtype: str = "float32"
         return
     hvd = _horovod()
     hvd.init()
+    failed: list[tf.errors.OpError] = []
 
     def attempt(state: Any) -> None:
         gc.collect()  # the tables of the attempt before
         try:
             work(HorovodCommunicator(0, wire_dtype, state))
         except tf.errors.OpError as error:
-            if not is_lost_rank(error):
-                raise
-            print("A rank is gone; going on with those that are left", file=sys.stderr)
-            raise hvd.elastic.HorovodInternalError(error) from error
+            if is_lost_rank(error):
+                print("A rank is gone; going on with those that are left", file=sys.stderr)
+                raise hvd.elastic.HorovodInternalError(error) from error
+            failed.append(error)  # Horovod drops an UnknownError, as if the work were done
 
     hvd.elastic.run(attempt)(_on_disk(hvd))
+    if failed:
+        raise failed[0]
 
 
 def is_lost_rank(error: tf.errors.OpError) -> bool:

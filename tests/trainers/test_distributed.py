@@ -7,17 +7,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import tensorflow as tf
 
 from configs.overrides import apply_overrides
 from configs.registry import recipe
 from data.dataset import PreparedDataset
 from data.schema import FIRST_ID
+from models.communicator import Communicator
 from tests.commands import run_module
 from tests.trainers.communication import predicted_bytes, scalars_of
+from trainers.distributed import with_ranks
 from trainers.verification import first_difference
 
 REPOSITORY = Path(__file__).parents[2]
@@ -136,3 +141,25 @@ def test_processes_that_horovod_does_not_join_are_refused(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "1 of 2" in done.stderr
     assert "launch/local.sh 2 --model=" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [tf.errors.UnknownError, tf.errors.ResourceExhaustedError])
+def test_a_fault_that_is_no_lost_rank_ends_an_elastic_run(
+    kind: type[tf.errors.OpError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import horovod.tensorflow as hvd
+
+    one: dict[str, Any] = {"init": lambda: None, "size": lambda: 1, "local_size": lambda: 1}
+    one |= {"rank": lambda: 0, "local_rank": lambda: 0, "broadcast_object": hvd.broadcast_object}
+    alone = SimpleNamespace(elastic=hvd.elastic, **one)  # not initialised in this process
+    monkeypatch.setattr("trainers.distributed._horovod", lambda: alone)
+    monkeypatch.setenv("HOROVOD_ELASTIC", "1")
+    attempts = []
+
+    def work(communicator: Communicator) -> None:
+        attempts.append(communicator.size)
+        raise kind(None, None, "data/train-00000.tfrecord; Input/output error")
+
+    with pytest.raises(kind, match="Input/output error"):
+        with_ranks(work)
+    assert attempts == [1]
