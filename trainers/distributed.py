@@ -94,19 +94,18 @@ class HorovodCommunicator(Communicator):
         """Returns the ranks' tensors joined along the first axis; lengths may differ."""
         if self.size == 1:
             return super().all_gather(tensor)
+        known = _known(tensor)
         sent = size_of(tensor) * (self.size - 1)
-        return self._counter.run([tensor], sent, lambda: self._hvd.allgather(tensor))
+        everyone = self._counter.run([known], sent, lambda: self._hvd.allgather(known))
+        return _as_type(everyone, tensor.dtype)
 
     def all_to_all(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Sends each rank its rows of a tensor."""
         if self.size == 1:
             return super().all_to_all(tensor, splits)
-        if tensor.dtype != tf.float32 or self._wire == tf.float32:
-            return self._exchange(tensor, splits)
-        # As bytes, for Horovod's operations know no bfloat16.
-        packed = tf.bitcast(tf.cast(tensor, self._wire), tf.uint8)
-        received, counts = self._exchange(packed, splits)
-        return tf.cast(tf.bitcast(received, self._wire), tf.float32), counts
+        sent = tf.cast(tensor, self._wire) if tensor.dtype == tf.float32 else tensor
+        received, counts = self._exchange(_known(sent), splits)
+        return tf.cast(_as_type(received, sent.dtype), tensor.dtype), counts
 
     def _exchange(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows = tf.reduce_sum(splits)
@@ -118,7 +117,12 @@ class HorovodCommunicator(Communicator):
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
         """Sets the variables of every rank to those of rank 0."""
-        self._hvd.broadcast_variables(list(variables), root_rank=0)
+        known = [variable for variable in variables if variable.dtype != tf.bfloat16]
+        self._hvd.broadcast_variables(known, root_rank=0)
+        for variable in variables:
+            if variable.dtype == tf.bfloat16:
+                packed = self._hvd.broadcast(_known(variable.read_value()), root_rank=0)
+                variable.assign(_as_type(packed, variable.dtype))
 
     def barrier(self) -> None:
         """Waits until every rank is here."""
@@ -128,6 +132,16 @@ class HorovodCommunicator(Communicator):
         """Lets ranks come that an elastic launcher has added."""
         if self._elastic_state is not None:
             self._elastic_state.commit()
+
+
+def _known(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor; of bfloat16, which Horovod's operations do not know, its bytes, uint8."""
+    return tf.bitcast(tensor, tf.uint8) if tensor.dtype == tf.bfloat16 else tensor
+
+
+def _as_type(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Returns what `_known` was given, of its type `dtype`."""
+    return tensor if tensor.dtype == dtype else tf.bitcast(tensor, dtype)
 
 
 def _horovod() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,23 @@ def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
         results["metrics"]["ndcg@10/sampled99"]
         > results["baseline"]["metrics"]["ndcg@10/sampled99"]
     )
+
+
+def test_two_ranks_share_tables_of_bfloat16(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    settings = ["trainer.table_dtype=bfloat16", "trainer.placement=sharded,user=replicated"]
+    flags = [f"--set={setting}" for setting in settings]
+    done = launch(2, *tiny_run(synthetic_data, tmp_path), "--epochs=2", *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"user +\d+ +\d+ +a copy", done.stderr)
+    assert re.search(r"item +\d+ +\d+ +1/2 of its rows", done.stderr)
+    by_two = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert "hr@10/full" in by_two
+    again = run_module("trainers.run", "--mode=evaluate", f"--model_dir={tmp_path}")
+    assert again.returncode == 0, again.stderr
+    by_one = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert by_one == pytest.approx(by_two, abs=1e-12)
 
 
 def test_a_refusal_on_rank_0_ends_all_ranks_without_a_traceback(
