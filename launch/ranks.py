@@ -2,8 +2,8 @@
 
   launch/ranks.py OPTION_OF_HOROVODRUN... -- [-m MODULE] FLAG...
 
-Called by local.sh, ssh.sh and elastic.sh, which say how. Needs nothing but Python, Horovod and
-Horovod's own psutil.
+Called by local.sh, ssh.sh and elastic.sh, which say how. Needs nothing but Python, psutil and
+Horovod.
 
 Every rank's output is shown as it comes, and kept in a folder. Where the program fails, the last
 lines of the rank that failed first come after everything else, and its exit code is returned.
@@ -12,6 +12,7 @@ lines of the rank that failed first come after everything else, and its exit cod
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -32,6 +33,12 @@ _KILLED = (
     "The system kills a process so when memory runs out (dmesg | tail). --plan --ranks=N says what "
     "a rank needs; the same command goes on from the newest checkpoint."
 )
+_NO_HOROVOD = (
+    "error: Training on several ranks needs Horovod. Received: none is installed for {python}. "
+    "Build and install it: PYTHON={python} launch/build_horovod.sh"
+)
+_EXIT_BAD_INPUT = 2
+_EXIT_LOST_RANK = 3  # of trainers.failures: another rank has failed
 _NOISE = ("I0000", "WARNING: All log messages", "E0000", "W0000", "Extension modules:")
 
 
@@ -154,6 +161,9 @@ def _is_noise(line: str) -> bool:
 
 def main() -> None:
     """Runs the ranks. Without `-m` the program is trainers.run."""
+    if importlib.util.find_spec("horovod") is None:
+        print(_NO_HOROVOD.format(python=sys.executable), file=sys.stderr)
+        sys.exit(_EXIT_BAD_INPUT)
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options, program = sys.argv[1:at], sys.argv[at + 1 :]
     if program[:1] != ["-m"]:

@@ -151,7 +151,7 @@ def _horovod() -> Any:
         raise InputError(
             "Training on several ranks needs Horovod",
             received=error,
-            action="Build and install it: PYTHON=$(which python) launch/build_horovod.sh",
+            action=f"Build and install it: PYTHON={sys.executable} launch/build_horovod.sh",
         ) from error
     return hvd
 
