@@ -156,7 +156,7 @@ class Trainer:
             if any_rank(self._asked_to_stop, self._communicator):
                 self._save()
                 raise StoppedError
-            if self._checkpoint_is_due(call.count):
+            if self._checkpoint_is_due():
                 self._save()
         state.epoch, state.streams = state.epoch + 1, None
         if self._evaluator and self._evaluation_is_due():
@@ -215,9 +215,9 @@ class Trainer:
         patience = self._config.patience
         return bool(patience) and self.state.evaluations_since_best >= patience
 
-    def _checkpoint_is_due(self, count: int) -> bool:
+    def _checkpoint_is_due(self) -> bool:
         every = self._config.checkpoint_steps
-        if every and self.state.step // every > (self.state.step - count) // every:
+        if every and self.state.step % every == 0:
             return True
         minutes = self._config.checkpoint_minutes
         return bool(minutes) and time.monotonic() - self._last_save > 60 * minutes

@@ -101,6 +101,7 @@ class Steps:
         self._ids = UnknownIds(data.schema, model.view)
         self._calls = 0
         self._ended: float | None = None
+        self._taken = state.step if state else 0
         # One iterator for the whole run, and the epoch and streams that it stands at.
         self._batches: Iterator[Batch] = iter(())
         self._next: tuple[int, Streams] | None = None
@@ -137,13 +138,18 @@ class Steps:
             self._batches = iter(self.batches(epoch, streams))
         left = streams.left(self._communicator.size)
         while left:
-            call = self._call(min(self.per_call or 1, left))
+            call = self._call(min(self.per_call or 1, left, self._to_checkpoint()))
             left -= call.count
             streams = streams.after(call.count, self._communicator.size)
             self._next = self._position(epoch, streams, left)
             began = time.perf_counter()
             yield call
             self._choose_steps_per_call(call, time.perf_counter() - began)
+
+    def _to_checkpoint(self) -> int:
+        """Returns the steps until one that is to be saved, at which a call must end."""
+        every = self._config.checkpoint_steps
+        return every - self._taken % every if every else self.total
 
     def _position(self, epoch: int, streams: Streams, left: int) -> tuple[int, Streams] | None:
         """Returns where the iterator stands; None at its end."""
@@ -162,6 +168,7 @@ class Steps:
         means = dict(zip(self._names, (float(v) for v in values / count), strict=True))
         first_bad = {n: int(at) for n, at in zip(self._names, bad, strict=True) if at >= 0}
         self._calls += 1
+        self._taken += count
         return Call(
             count=count,
             seconds=ended - started,
