@@ -87,7 +87,7 @@ class Trainer:
         self._table_norms = TableNorms(model.tables)
         self._profiler = profiler or Profiler(model_dir, None)
         self._after_evaluation = after_evaluation
-        self._watchdog = Watchdog(model_dir, communicator)
+        self._watchdog = Watchdog(model_dir, communicator, self.steps.received)
         self._last_save = time.monotonic()
         self._asked_to_stop = False
 
@@ -165,7 +165,6 @@ class Trainer:
     def _count(self, call: Call) -> None:
         """Takes note of some steps, and reports them."""
         state = self.state
-        self._watchdog.step(state.step + call.count)
         share_failure(self._not_finite(call), self._communicator)
         state.step += call.count
         streams = state.streams or self.steps.new_streams()

@@ -102,6 +102,8 @@ class Steps:
         self._calls = 0
         self._ended: float | None = None
         self._taken = state.step if state else 0
+        with tf.device("cpu"):
+            self._received = tf.Variable(self._taken, trainable=False, dtype=tf.int64)
         # One iterator for the whole run, and the epoch and streams that it stands at.
         self._batches: Iterator[Batch] = iter(())
         self._next: tuple[int, Streams] | None = None
@@ -130,6 +132,10 @@ class Steps:
     def batches(self, epoch: int, streams: Streams | None = None) -> tf.data.Dataset:
         """Returns the batches of the run, from where an epoch's streams stand to the end."""
         return self._input.batches(epoch, streams or self.new_streams())
+
+    def received(self) -> int:
+        """Returns the steps whose batch has come; another thread than the one in a step may ask."""
+        return int(self._received)
 
     def epoch(self, epoch: int, streams: Streams | None = None) -> Iterator[Call]:
         """Takes the steps of an epoch, from where its streams stand; yields after each call."""
@@ -198,14 +204,14 @@ class Steps:
             Sums of the logged scalars, rows, first steps not finite, seconds of waiting for
             batches, and the counts of unknown ids of the first batch.
         """
-        batch, waited = wait_for_next(batches, [])
+        batch, waited = wait_for_next(batches, [], self._received)
         id_counts = self._ids.counts(batch)
         values, rows = self._take_step(batch)
         first_bad = tf.where(tf.math.is_finite(values), -1, 0)
 
         def one_more(index: tf.Tensor, *so_far: tf.Tensor) -> tuple[tf.Tensor, ...]:
             values, rows, first_bad, waited = so_far
-            batch, more_waited = wait_for_next(batches, [values])
+            batch, more_waited = wait_for_next(batches, [values], self._received)
             more, more_rows = self._take_step(batch)
             is_first = (first_bad < 0) & ~tf.math.is_finite(more)
             first_bad = tf.where(is_first, index, first_bad)
