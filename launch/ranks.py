@@ -68,7 +68,7 @@ def failure(output: str, logs: Path) -> tuple[str, int]:
         output: What horovodrun itself printed.
         logs: Folder with each rank's output.
     """
-    first = _FIRST_FAILED.search(output) or _EXITED.search(output)
+    first = _first_failed(output)
     if first is None:
         return "The ranks did not start or did not end well; see above.", 1
     name, code = first[1], int(first[2])
@@ -86,6 +86,16 @@ def failure(output: str, logs: Path) -> tuple[str, int]:
     lines = [f"Rank {name} failed first ({how}), which ended all ranks. It last said:"]
     lines += [f"  {line}" for line in words[-_TOLD_LINES:]] or ["  nothing"]
     return "\n".join([*lines, *advice, f"Output of each rank: {logs}"]), code if code > 0 else 1
+
+
+def _first_failed(output: str) -> re.Match[str] | None:
+    """Returns the name and the exit code of the rank that failed first."""
+    first = _FIRST_FAILED.search(output) or _EXITED.search(output)
+    if first and int(first[2]) == _EXIT_LOST_RANK:  # it was faster to end than the one it lost
+        followed = (0, _EXIT_LOST_RANK, -signal.SIGTERM, 128 + signal.SIGTERM)
+        others = (exited for exited in _EXITED.finditer(output) if int(exited[2]) not in followed)
+        return next(others, first)
+    return first
 
 
 def _rank(name: str) -> int:

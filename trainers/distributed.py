@@ -201,7 +201,7 @@ def with_ranks(work: Callable[[Communicator], None], wire_dtype: str = "float32"
 
 
 def is_lost_rank(error: tf.errors.OpError) -> bool:
-    """Returns whether a collective failed because another rank has ended or is out of reach."""
+    """Returns whether a collective failed as another rank has ended, is stalled or out of reach."""
     return "Horovod" in error.message
 
 

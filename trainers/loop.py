@@ -165,7 +165,9 @@ class Trainer:
     def _count(self, call: Call) -> None:
         """Takes note of some steps, and reports them."""
         state = self.state
-        share_failure(self._not_finite(call), self._communicator)
+        # Within a call, what one rank found has spoilt the weights of all.
+        first_bad = min(call.first_bad.values(), default=call.count)
+        share_failure(self._not_finite(call), self._communicator, at=first_bad)
         state.step += call.count
         streams = state.streams or self.steps.new_streams()
         state.streams = streams.after(call.count, self._communicator.size)
@@ -183,7 +185,7 @@ class Trainer:
         self._profiler.after(state.step)
 
     def _not_finite(self, call: Call) -> InputError | None:
-        for name, index in call.first_bad.items():
+        for name, index in sorted(call.first_bad.items(), key=lambda found: found[1]):
             return InputError(
                 f"'{name}' must stay finite",
                 received="NaN or infinity",
