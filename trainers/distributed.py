@@ -38,6 +38,7 @@ class HorovodCommunicator(Communicator):
         self._hvd.init()
         self.rank = self._hvd.rank()
         self.size = self._hvd.size()
+        self.local_size = self._hvd.local_size()
         self._elastic_state = elastic_state
         if size and self.size != size:
             # As under mpirun, for Horovod is built here without MPI: all would train alone.
