@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from data.errors import InputError
 from models.communicator import Communicator, Traffic
+from trainers.allocator import give_back_freed_memory
 from trainers.traffic import TrafficCounter, size_of
 
 # What horovodrun, Open MPI and other MPI launchers set for every process they start.
@@ -187,7 +187,7 @@ def with_ranks(work: Callable[[Communicator], None], wire_dtype: str = "float32"
     failed: list[tf.errors.OpError] = []
 
     def attempt(state: Any) -> None:
-        gc.collect()  # the tables of the attempt before
+        give_back_freed_memory()  # the tables of the attempt before
         try:
             work(HorovodCommunicator(0, wire_dtype, state))
         except tf.errors.OpError as error:
