@@ -230,6 +230,28 @@ def test_an_elastic_run_goes_on_without_a_killed_rank(
     assert metrics["hr@10/sampled99"] > 0.1
 
 
+@pytest.mark.long
+def test_three_ranks_train_tables_that_one_has_no_memory_for(tmp_path: Path) -> None:
+    data = hashed_clicks(tmp_path / "data", 2_000_000)  # 1.4 GiB with slots, 64 wide
+    settings = ["model.dim=64", "model.table_optimizer=adam", "trainer.placement=sharded"]
+    flags = ["-m", "tests.launch.limited_run", "--model=dlrm", "--recipe=tiny", "--epochs=1"]
+    flags += [f"--data_dir={data.folder}", *(f"--set={setting}" for setting in settings)]
+    limit = 1500  # MiB of a process, code and all
+    limited = {"LIMIT_MIB": str(limit)}
+    with started("local.sh", "1", *flags, f"--model_dir={tmp_path / 'one'}", **limited) as process:
+        output = process.communicate(timeout=120)[0]
+    assert process.returncode == 2, output
+    assert "The tables' optimizer slots must fit into this process's memory" in output
+    assert "by trainers.run --plan; tables are dealt to more ranks by launch/local.sh" in output
+    run = tmp_path / "three"
+    with started("local.sh", "3", *flags, f"--model_dir={run}", **limited) as process:
+        output = process.communicate(timeout=180)[0]
+    assert process.returncode == 0, output
+    results = json.loads((run / "metrics.json").read_text())
+    assert "auc" in results["metrics"]
+    assert results["timings"]["peak_bytes"] < limit * 2**20
+
+
 def test_the_first_rank_to_refuse_is_told_at_the_end(tmp_path: Path) -> None:
     flags = ["--model=ncf", f"--model_dir={tmp_path}", "--data_dir=nowhere"]
     with started("local.sh", "2", *flags, LOG_DIR=str(tmp_path / "logs")) as process:
