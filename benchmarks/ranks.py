@@ -3,12 +3,11 @@
   python -m benchmarks.ranks                          some ten minutes
   python -m benchmarks.ranks --case=neumf_sharded
 
-One device and one rank (launch/local.sh 1, and launch/elastic.sh, where the one rank that is left
-goes on through Horovod) take turns in `--mode=benchmark`. Then `trainers.measure_network` measures
-what two ranks of this machine can send each other, `--plan --network` predicts bytes and time of a
-step's collectives from it, and runs on two ranks count them: the time of exchanging from Horovod's
-timeline, and that in collectives, which holds the waiting for the slower rank. Prints a table, and
-writes it with the machine to benchmarks/results.
+One device and one rank (launch/local.sh 1) take turns in `--mode=benchmark`. Then
+`trainers.measure_network` measures what two ranks of this machine can send each other, `--plan
+--network` predicts bytes and time of a step's collectives from it, and runs on two ranks count
+them: the time of exchanging from Horovod's timeline, and that in collectives, which holds the
+waiting for the slower rank. Prints a table, and writes it with the machine to benchmarks/results.
 
 Cases: CASES
 """
@@ -43,7 +42,7 @@ CASES = {
 }
 _MOST_OVERHEAD = 0.03
 _ROOT = Path(__file__).parents[1]
-_ALONE, _ONE_RANK, _ELASTIC = "no Horovod", "one rank", "one rank, elastic"
+_ALONE, _ONE_RANK = "no Horovod", "one rank"
 
 _CASE = flags.DEFINE_multi_enum("case", [], list(CASES), "Cases to run; all if not given.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Runs of each.", lower_bound=1)
@@ -92,19 +91,14 @@ class Ranks:
 
     def overhead(self, repeats: int) -> dict[str, list[float]]:
         """Returns examples a second of each repetition, by how it was started."""
-        with tempfile.TemporaryDirectory() as folder:
-            hosts = Path(folder) / "hosts.sh"
-            hosts.write_text("#!/bin/sh\necho localhost:1\n")
-            hosts.chmod(0o755)
-            launchers = {
-                _ALONE: [sys.executable, "-m", "trainers.run"],
-                _ONE_RANK: [str(_ROOT / "launch/local.sh"), "1"],
-                _ELASTIC: [str(_ROOT / "launch/elastic.sh"), str(hosts), "1", "1"],
-            }
-            speeds: dict[str, list[float]] = {name: [] for name in launchers}
-            for _ in range(repeats):
-                for name, launcher in launchers.items():
-                    speeds[name].append(self.benchmark(launcher)["examples_per_second"])
+        launchers = {
+            _ALONE: [sys.executable, "-m", "trainers.run"],
+            _ONE_RANK: [str(_ROOT / "launch/local.sh"), "1"],
+        }
+        speeds: dict[str, list[float]] = {name: [] for name in launchers}
+        for _ in range(repeats):
+            for name, launcher in launchers.items():
+                speeds[name].append(self.benchmark(launcher)["examples_per_second"])
         return speeds
 
     def predicted(self, network: str) -> tuple[float, float]:
@@ -187,7 +181,6 @@ def main(argv: list[str]) -> None:
     """Runs the cases."""
     no_argument(argv)
     os.environ.setdefault("PYTHON", sys.executable)  # for the launchers
-    os.environ.setdefault("NETWORK_INTERFACE", "lo")
     stem = dated(Path(_OUT.value))
     stem = stem.with_name(f"{stem.name}-ranks")
     command, where = " ".join(["python -m benchmarks.ranks", *sys.argv[1:]]), machine()

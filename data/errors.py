@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-_COMMAND = re.compile(r": (python -m|launch/|serving/)[^:]*$")
+_COMMAND = re.compile(r": (\w+=\S+ )*(python -m|launch/|serving/)[^:]*$")
 _SEPARATORS = (";", "\t", "|", ",")
 
 

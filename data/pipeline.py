@@ -42,6 +42,7 @@ def make_dataset(
     epoch: int = 0,
     epochs: int = 1,
     start: int = 0,
+    stride: int = 1,
     rank: int = 0,
     ranks: int = 1,
 ) -> tf.data.Dataset:
@@ -58,6 +59,7 @@ def make_dataset(
         epoch: First epoch, from 0.
         epochs: Number of epochs.
         start: First batch of the first epoch to yield; the batches before it are skipped.
+        stride: Batches of an epoch from one to yield to the next; those between are skipped.
         rank: This process.
         ranks: Number of processes; together they see each row once an epoch.
 
@@ -76,6 +78,7 @@ def make_dataset(
         empty = tf.data.Dataset.from_tensors(_empty_batch(batches.element_spec)).repeat()
         batches = batches.concatenate(empty).take(steps).enumerate()
         batches = batches.skip(tf.where(number == epoch, tf.constant(start, tf.int64), 0))
+        batches = batches.shard(stride, 0) if stride > 1 else batches
         return batches.map(lambda position, batch: (number, position, batch))
 
     @tf.autograph.experimental.do_not_convert
@@ -89,7 +92,8 @@ def make_dataset(
 
     batches = tf.data.Dataset.range(epoch, epoch + epochs).flat_map(batches_of)
     batches = batches.map(transformed, num_parallel_calls=tf.data.AUTOTUNE)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(steps * epochs - start))
+    count = -(-(steps - start) // stride) + -(-steps // stride) * (epochs - 1)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 

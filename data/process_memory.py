@@ -20,15 +20,21 @@ def peak_bytes(process: int | str = "self") -> int:
     return _status("VmHWM", process)
 
 
-def available_bytes() -> int:
-    """Returns what this process can take: of the system, of its cgroup, and by `ulimit -v`."""
+def available_bytes(processes: int = 1) -> int:
+    """Returns what this process can take: of the system, of its cgroup, and by `ulimit -v`.
+
+    Args:
+        processes: How many there are, this one included, that share the system and the cgroup, and
+            want to take as much now; `ulimit -v` is of each.
+    """
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     available = int(fields["MemAvailable"].split()[0]) * 1024
+    available = min(available, _of_cgroup(available)) // processes
     of_addresses, _ = resource.getrlimit(resource.RLIMIT_AS)
     if of_addresses != resource.RLIM_INFINITY:
         available = min(available, of_addresses - _status("VmSize"))
-    return max(0, min(available, _of_cgroup(available)))
+    return max(0, available)
 
 
 def _of_cgroup(otherwise: int) -> int:

@@ -2,8 +2,8 @@
 
   launch/ranks.py OPTION_OF_HOROVODRUN... -- [-m MODULE] FLAG...
 
-Called by local.sh, ssh.sh and elastic.sh, which say how. Needs nothing but Python, Horovod and
-Horovod's own psutil.
+Called by local.sh, ssh.sh and elastic.sh, which say how. Needs nothing but Python, psutil and
+Horovod.
 
 Every rank's output is shown as it comes, and kept in a folder. Where the program fails, the last
 lines of the rank that failed first come after everything else, and its exit code is returned.
@@ -12,6 +12,7 @@ lines of the rank that failed first come after everything else, and its exit cod
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -32,6 +33,12 @@ _KILLED = (
     "The system kills a process so when memory runs out (dmesg | tail). --plan --ranks=N says what "
     "a rank needs; the same command goes on from the newest checkpoint."
 )
+_NO_HOROVOD = (
+    "error: Training on several ranks needs Horovod. Received: none is installed for {python}. "
+    "Build and install it: PYTHON={python} launch/build_horovod.sh"
+)
+_EXIT_BAD_INPUT = 2
+_EXIT_LOST_RANK = 3  # of trainers.failures: another rank has failed
 _NOISE = ("I0000", "WARNING: All log messages", "E0000", "W0000", "Extension modules:")
 
 
@@ -61,7 +68,7 @@ def failure(output: str, logs: Path) -> tuple[str, int]:
         output: What horovodrun itself printed.
         logs: Folder with each rank's output.
     """
-    first = _FIRST_FAILED.search(output) or _EXITED.search(output)
+    first = _first_failed(output)
     if first is None:
         return "The ranks did not start or did not end well; see above.", 1
     name, code = first[1], int(first[2])
@@ -79,6 +86,16 @@ def failure(output: str, logs: Path) -> tuple[str, int]:
     lines = [f"Rank {name} failed first ({how}), which ended all ranks. It last said:"]
     lines += [f"  {line}" for line in words[-_TOLD_LINES:]] or ["  nothing"]
     return "\n".join([*lines, *advice, f"Output of each rank: {logs}"]), code if code > 0 else 1
+
+
+def _first_failed(output: str) -> re.Match[str] | None:
+    """Returns the name and the exit code of the rank that failed first."""
+    first = _FIRST_FAILED.search(output) or _EXITED.search(output)
+    if first and int(first[2]) == _EXIT_LOST_RANK:  # it was faster to end than the one it lost
+        followed = (0, _EXIT_LOST_RANK, -signal.SIGTERM, 128 + signal.SIGTERM)
+        others = (exited for exited in _EXITED.finditer(output) if int(exited[2]) not in followed)
+        return next(others, first)
+    return first
 
 
 def _rank(name: str) -> int:
@@ -154,6 +171,9 @@ def _is_noise(line: str) -> bool:
 
 def main() -> None:
     """Runs the ranks. Without `-m` the program is trainers.run."""
+    if importlib.util.find_spec("horovod") is None:
+        print(_NO_HOROVOD.format(python=sys.executable), file=sys.stderr)
+        sys.exit(_EXIT_BAD_INPUT)
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options, program = sys.argv[1:at], sys.argv[at + 1 :]
     if program[:1] != ["-m"]:

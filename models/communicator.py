@@ -29,10 +29,12 @@ class Communicator:
     Attributes:
         rank: This process, from 0.
         size: Number of processes.
+        local_size: Number of those on this host, this one included.
     """
 
     rank: int = 0
     size: int = 1
+    local_size: int = 1
 
     def all_reduce_mean(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns each tensor's mean over the processes."""

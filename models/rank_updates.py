@@ -1,48 +1,55 @@
-"""What this rank has to update of a table, from the batches of all ranks.
-
-Legend: N rows of a batch, padded or not, n rows to update, D width.
-"""
+"""What this rank has to update of the tables, from the batches of all ranks."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from models.communicator import Communicator
 from models.exchange import give_back, mean_by_row
 from models.found import Found
-from models.row_update import RowUpdate
+from models.row_update import RowGradients
 from models.table_stack import TableStack
+from models.tables import EmbeddingTables
 
 
-def row_update(
+def exchange_gradients(
+    tables: EmbeddingTables,
+    found: Found,
+    vectors: Mapping[str, tf.Tensor],
+    gradients: Mapping[str, tf.Tensor],
+) -> dict[str, RowGradients]:
+    """Returns by stack the rows that this rank updates, and the mean of all ranks' gradients.
+
+    Every rank calls this, with what it found of its own batch.
+
+    Args:
+        tables: The tables.
+        found: What their `find` returned.
+        vectors: By stack, what their `gather_rows` returned: shape (N, D), float32.
+        gradients: By stack, gradients of those.
+    """
+    return {
+        s.key: _of_stack(s, found, vectors[s.key], gradients[s.key], tables.communicator)
+        for s in tables.stacks
+        if s.key in found.rows
+    }
+
+
+def _of_stack(
     stack: TableStack,
     found: Found,
     vectors: tf.Tensor,
     gradients: tf.Tensor,
     communicator: Communicator,
-    *,
-    rate: tf.Tensor,
-    step: tf.Tensor,
-) -> RowUpdate:
-    """Returns the rows, the mean over the ranks of their gradients, and what is known of them.
-
-    Args:
-        stack: The stack.
-        found: Where its rows are.
-        vectors: Of this rank's batch, (N, D), float32.
-        gradients: Of those.
-        communicator: The ranks.
-        rate: Learning rate.
-        step: Number of the update.
-    """
+) -> RowGradients:
     count = found.counts[stack.key]
     rows, mine = found.rows[stack.key][:count], gradients[:count]
     if communicator.size == 1:
         is_padded = found.rows[stack.key].shape[0] is not None
-        return RowUpdate(rows, mine, rate, step, vectors[:count] if is_padded else vectors)
+        return RowGradients(rows, mine, vectors[:count] if is_padded else vectors)
     if stack.key in found.exchanges:
-        rows, mine = give_back(mine, found.exchanges[stack.key], communicator)
-    else:
-        everyone = communicator.all_gather(rows), communicator.all_gather(mine)
-        rows, mine = mean_by_row(*everyone, communicator.size)
-    return RowUpdate(rows, mine, rate, step)
+        return RowGradients(*give_back(mine, found.exchanges[stack.key], communicator))
+    everyone = communicator.all_gather(rows), communicator.all_gather(mine)
+    return RowGradients(*mean_by_row(*everyone, communicator.size))

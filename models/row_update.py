@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from data.random_bits import random_bits
+
+
+class RowGradients(NamedTuple):
+    """What this rank has to update of a table, from the batches of all ranks.
+
+    Attributes:
+        rows: Row numbers without repeats, shape (n,), int32 or int64.
+        gradients: Means over the ranks, shape (n, dim), float32.
+        values: The rows before the update, shape (n, dim), float32; None where they are to be read.
+    """
+
+    rows: tf.Tensor
+    gradients: tf.Tensor
+    values: tf.Tensor | None = None
 
 
 @dataclass(frozen=True)

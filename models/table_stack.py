@@ -42,7 +42,8 @@ class TableStack(tf.Module):
         self.key = tables[0].kind + ("_sharded" if shards > 1 else "")
         self.tables = tuple(tables)
         self.shards = shards
-        self.shard = storage.communicator.rank if shards > 1 else 0
+        self._communicator = storage.communicator
+        self.shard = self._communicator.rank if shards > 1 else 0
         self.offsets = {}
         self.rows = 0
         for table in tables:
@@ -121,7 +122,11 @@ class TableStack(tf.Module):
 
     def _check_fits(self, row_bytes: int, what: str) -> None:
         """Refuses what would end in the system killing the process."""
-        rows, available = self.rows // self.shards, available_bytes()
+        ranks = self._communicator.local_size
+        # All look before one takes what the others would see as taken.
+        self._communicator.barrier()
+        rows, available = self.rows // self.shards, available_bytes(ranks)
+        self._communicator.barrier()
         needed = rows * row_bytes
         if needed <= _MOST_SHARE * available:
             return
@@ -129,7 +134,8 @@ class TableStack(tf.Module):
         raise InputError(
             f"The tables{what} must fit into this process's memory",
             received=f"{needed / 2**30:,.2f} GiB for {rows:,} rows, the largest "
-            f"table being '{largest.name}', of {available / 2**30:,.2f} GiB that it may take",
+            f"table being '{largest.name}', of {available / 2**30:,.2f} GiB that it may take"
+            + (f", as one of {ranks} ranks on its host" if ranks > 1 else ""),
             action="See where memory goes, and what would help, by trainers.run --plan; tables are "
             "dealt to more ranks by launch/local.sh and launch/ssh.sh",
         )

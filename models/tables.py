@@ -21,8 +21,8 @@ from data.errors import InputError, nearest
 from models.bags import Bag, read_vectors
 from models.exchange import fetch
 from models.found import Found, Lookups, find_in
-from models.rank_updates import row_update
 from models.routes import Routes, Tables, table_names
+from models.row_update import RowGradients, RowUpdate
 from models.table_config import Part, TableConfig
 from models.table_stack import TableStack
 from models.table_storage import current_storage
@@ -211,26 +211,20 @@ class EmbeddingTables(tf.Module):
         return total
 
     def apply_gradients(
-        self,
-        found: Found,
-        vectors: Mapping[str, tf.Tensor],
-        gradients: Mapping[str, tf.Tensor],
-        learning_rate: tf.Tensor,
+        self, gradients: Mapping[str, RowGradients], learning_rate: tf.Tensor
     ) -> None:
-        """Updates the batch's unique rows, of all ranks.
+        """Updates rows of the tables.
 
         Args:
-            found: What `find` returned.
-            vectors: By stack, what `gather_rows` returned.
-            gradients: By stack, gradients of those.
+            gradients: By stack, what `models.rank_updates.exchange_gradients` returned.
             learning_rate: Scalar, float32.
         """
         step = self.updates.assign_add(1)
         for stack in self.stacks:
-            if stack.key in found.rows:
-                about = (stack, found, vectors[stack.key], gradients[stack.key])
+            if stack.key in gradients:
+                rows, of_rows, values = gradients[stack.key]
                 rate = learning_rate * stack.rate_scale
-                update = row_update(*about, self.communicator, rate=rate, step=step)
+                update = RowUpdate(rows, of_rows, rate, step, values)
                 stack.optimizer.apply(stack.variable, stack.slots, update)
 
     def key_of(self, feature: str) -> str:

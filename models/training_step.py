@@ -2,7 +2,8 @@
 
     look up    unique rows of the batch, their vectors, sums of bags
     gradients  of the loss, with respect to those vectors and to the dense weights
-    update     the dense weights and the batch's rows, each by their own optimizer
+    update     the means over the ranks; then the dense weights and the batches' rows, each by
+               their own optimizer
 
 Only the middle is compiled when XLA is asked for: lookups, bags, sparse updates and collectives
 stay outside, as XLA cannot compile them or would take tables whole.
@@ -22,6 +23,8 @@ from data.pipeline import Batch
 from models.batch_parts import cut, cut_batch
 from models.graphs import graph_function
 from models.loss_scale import LossScale
+from models.rank_updates import exchange_gradients
+from models.row_update import RowGradients
 from models.tables import Found
 
 if TYPE_CHECKING:
@@ -133,9 +136,11 @@ class TrainingStep:
         return Gradients(*self._compiled(self._model.dense_inputs(batch), inputs))
 
     def update(self, looked_up: LookedUp, gradients: Gradients) -> Losses:
-        """Lets the optimizers apply the gradients. Returns scalars to log."""
+        """Lets the optimizers apply the gradients of all ranks. Returns scalars to log."""
         tables = self._model.tables
         rows = tables.add_bag_gradients(looked_up.found, gradients.rows, gradients.bags)
+        # Scaled as they are, for in float16 on the wire small ones would be zero.
+        of_rows = exchange_gradients(tables, looked_up.found, looked_up.rows, rows)
         dense = gradients.dense
         if dense:
             dense = tables.communicator.all_reduce_mean(dense)
@@ -143,29 +148,31 @@ class TrainingStep:
         losses["gradient_norm/dense"] = tf.linalg.global_norm(gradients.dense)
         losses["gradient_norm/tables"] = tf.linalg.global_norm(list(rows.values()))
         if self._model.loss_scale:
-            return self._apply_scaled(looked_up, rows, dense, losses, self._model.loss_scale)
-        self._apply(looked_up, rows, dense)
+            return self._apply_scaled(of_rows, dense, losses, self._model.loss_scale)
+        self._apply(of_rows, dense)
         return losses
 
     def _apply_scaled(
         self,
-        looked_up: LookedUp,
-        rows: Vectors,
+        of_rows: dict[str, RowGradients],
         dense: list[tf.Tensor],
         losses: Losses,
         loss_scale: LossScale,
     ) -> Losses:
         """Applies scaled gradients, or skips dense weights and tables alike on an overflow."""
         norms = {name: value for name, value in losses.items() if name.startswith("gradient_")}
-        mine = tf.reduce_all(tf.math.is_finite(tf.stack(list(norms.values()))))
+        # A sum over the ranks may overflow, and so may the wire, where no rank's own gradients do.
+        arrived = (dense, [gradients for _, gradients, _ in of_rows.values()])
+        checked = [*norms.values(), *(tf.linalg.global_norm(part) for part in arrived)]
+        mine = tf.reduce_all(tf.math.is_finite(tf.stack(checked)))
         # All ranks skip or none does, or their weights would drift apart.
         unfit = self._model.tables.communicator.all_reduce_sum(tf.cast(~mine, tf.float32))
         finite = tf.equal(unfit, 0.0)
         by = 1.0 / loss_scale.value()
 
         def apply() -> tf.Tensor:
-            scaled_rows = {key: value * by for key, value in rows.items()}
-            self._apply(looked_up, scaled_rows, [gradient * by for gradient in dense])
+            unscaled = {k: r._replace(gradients=r.gradients * by) for k, r in of_rows.items()}
+            self._apply(unscaled, [gradient * by for gradient in dense])
             return tf.constant(0.0)
 
         overflow = tf.cond(finite, apply, lambda: tf.constant(1.0))
@@ -176,15 +183,14 @@ class TrainingStep:
         loss_scale.update(finite)
         return losses
 
-    def _apply(self, looked_up: LookedUp, rows: Vectors, dense: list[tf.Tensor]) -> None:
+    def _apply(self, of_rows: dict[str, RowGradients], dense: list[tf.Tensor]) -> None:
         model, options = self._model, self._options
         optimizer = model.optimizer
         rate = options.table_rate() if options.table_rate else optimizer.learning_rate
         optimizer.apply_gradients(zip(dense, model.trainable_variables, strict=True))
         if not dense:  # Keras then counts no step, and schedules would stand still
             optimizer.iterations.assign_add(1)
-        rate = tf.cast(rate, tf.float32)
-        model.tables.apply_gradients(looked_up.found, looked_up.rows, rows, rate)
+        model.tables.apply_gradients(of_rows, tf.cast(rate, tf.float32))
 
     def _gradients(self, batch: Batch, inputs: _Inputs) -> Gradients:
         rows, places, bags, scale = inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,18 +20,26 @@ class OtherRankError(Exception):
     """Another rank found a fault and tells of it; this one leaves without a word."""
 
 
-def share_failure(error: InputError | None, communicator: Communicator) -> None:
+def share_failure(error: InputError | None, communicator: Communicator, at: float = 0.0) -> None:
     """Lets every rank leave where one has found a fault.
 
+    Args:
+        error: What this rank has found; None for nothing.
+        communicator: The ranks.
+        at: When that was, below infinity: of several faults the others may follow from the first.
+
     Raises:
-        InputError: `error`, on the rank that found it.
+        InputError: `error`, on the rank that found the first, or on all that found one then.
         OtherRankError: On the others.
     """
     failures = communicator.all_reduce_sum(tf.constant(0.0 if error is None else 1.0))
-    if error is not None:
+    if float(failures) == 0:
+        return
+    mine = math.inf if error is None else at
+    first = -largest(-mine, communicator)
+    if error is not None and mine == first:
         raise error
-    if float(failures) > 0:
-        raise OtherRankError
+    raise OtherRankError
 
 
 @contextmanager

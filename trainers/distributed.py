@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from data.errors import InputError
 from models.communicator import Communicator, Traffic
+from trainers.allocator import give_back_freed_memory
 from trainers.traffic import TrafficCounter, size_of
 
 # What horovodrun, Open MPI and other MPI launchers set for every process they start.
@@ -38,6 +38,7 @@ class HorovodCommunicator(Communicator):
         self._hvd.init()
         self.rank = self._hvd.rank()
         self.size = self._hvd.size()
+        self.local_size = self._hvd.local_size()
         self._elastic_state = elastic_state
         if size and self.size != size:
             # As under mpirun, for Horovod is built here without MPI: all would train alone.
@@ -94,19 +95,18 @@ class HorovodCommunicator(Communicator):
         """Returns the ranks' tensors joined along the first axis; lengths may differ."""
         if self.size == 1:
             return super().all_gather(tensor)
+        known = _known(tensor)
         sent = size_of(tensor) * (self.size - 1)
-        return self._counter.run([tensor], sent, lambda: self._hvd.allgather(tensor))
+        everyone = self._counter.run([known], sent, lambda: self._hvd.allgather(known))
+        return _as_type(everyone, tensor.dtype)
 
     def all_to_all(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Sends each rank its rows of a tensor."""
         if self.size == 1:
             return super().all_to_all(tensor, splits)
-        if tensor.dtype != tf.float32 or self._wire == tf.float32:
-            return self._exchange(tensor, splits)
-        # As bytes, for Horovod's operations know no bfloat16.
-        packed = tf.bitcast(tf.cast(tensor, self._wire), tf.uint8)
-        received, counts = self._exchange(packed, splits)
-        return tf.cast(tf.bitcast(received, self._wire), tf.float32), counts
+        sent = tf.cast(tensor, self._wire) if tensor.dtype == tf.float32 else tensor
+        received, counts = self._exchange(_known(sent), splits)
+        return tf.cast(_as_type(received, sent.dtype), tensor.dtype), counts
 
     def _exchange(self, tensor: tf.Tensor, splits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows = tf.reduce_sum(splits)
@@ -118,7 +118,12 @@ class HorovodCommunicator(Communicator):
 
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
         """Sets the variables of every rank to those of rank 0."""
-        self._hvd.broadcast_variables(list(variables), root_rank=0)
+        known = [variable for variable in variables if variable.dtype != tf.bfloat16]
+        self._hvd.broadcast_variables(known, root_rank=0)
+        for variable in variables:
+            if variable.dtype == tf.bfloat16:
+                packed = self._hvd.broadcast(_known(variable.read_value()), root_rank=0)
+                variable.assign(_as_type(packed, variable.dtype))
 
     def barrier(self) -> None:
         """Waits until every rank is here."""
@@ -130,6 +135,16 @@ class HorovodCommunicator(Communicator):
             self._elastic_state.commit()
 
 
+def _known(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor; of bfloat16, which Horovod's operations do not know, its bytes, uint8."""
+    return tf.bitcast(tensor, tf.uint8) if tensor.dtype == tf.bfloat16 else tensor
+
+
+def _as_type(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Returns what `_known` was given, of its type `dtype`."""
+    return tensor if tensor.dtype == dtype else tf.bitcast(tensor, dtype)
+
+
 def _horovod() -> Any:
     try:
         import horovod.tensorflow as hvd
@@ -137,7 +152,7 @@ def _horovod() -> Any:
         raise InputError(
             "Training on several ranks needs Horovod",
             received=error,
-            action="Build and install it: PYTHON=$(which python) launch/build_horovod.sh",
+            action=f"Build and install it: PYTHON={sys.executable} launch/build_horovod.sh",
         ) from error
     return hvd
 
@@ -169,22 +184,25 @@ def with_ranks(work: Callable[[Communicator], None], wire_dtype: str = "float32"
         return
     hvd = _horovod()
     hvd.init()
+    failed: list[tf.errors.OpError] = []
 
     def attempt(state: Any) -> None:
-        gc.collect()  # the tables of the attempt before
+        give_back_freed_memory()  # the tables of the attempt before
         try:
             work(HorovodCommunicator(0, wire_dtype, state))
         except tf.errors.OpError as error:
-            if not is_lost_rank(error):
-                raise
-            print("A rank is gone; going on with those that are left", file=sys.stderr)
-            raise hvd.elastic.HorovodInternalError(error) from error
+            if is_lost_rank(error):
+                print("A rank is gone; going on with those that are left", file=sys.stderr)
+                raise hvd.elastic.HorovodInternalError(error) from error
+            failed.append(error)  # Horovod drops an UnknownError, as if the work were done
 
     hvd.elastic.run(attempt)(_on_disk(hvd))
+    if failed:
+        raise failed[0]
 
 
 def is_lost_rank(error: tf.errors.OpError) -> bool:
-    """Returns whether a collective failed because another rank has ended or is out of reach."""
+    """Returns whether a collective failed as another rank has ended, is stalled or out of reach."""
     return "Horovod" in error.message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,8 +14,10 @@ from data.errors import InputError
 from trainers.agreement import OtherRankError, StoppedError
 from trainers.distributed import is_lost_rank
 
-EXIT_LOST_RANK = 3
+EXIT_LOST_RANK = 3  # of ranks that have nothing to say but that another has failed
 EXIT_SIGTERM = 143
+# That they wait: launchers tell what the first rank to end has said, and then end the others.
+_LAST_WORD_SECONDS = 5.0
 
 
 @contextmanager
@@ -25,7 +28,8 @@ def explained_failures() -> Iterator[None]:
     except InputError as error:
         _leave(f"error: {error}", EXIT_BAD_INPUT)
     except OtherRankError:
-        sys.exit(EXIT_BAD_INPUT)
+        time.sleep(_LAST_WORD_SECONDS)
+        sys.exit(EXIT_LOST_RANK)
     except StoppedError:
         _leave("Stopped by SIGTERM; the same command goes on from here", EXIT_SIGTERM)
     except MemoryError as error:
@@ -36,7 +40,9 @@ def explained_failures() -> Iterator[None]:
         _leave(f"error: {InputError(rule, received=error, action=action)}", EXIT_BAD_INPUT)
     except tf.errors.OpError as error:
         if is_lost_rank(error):
-            _leave("error: Another rank has ended or cannot be reached any more", EXIT_LOST_RANK)
+            time.sleep(_LAST_WORD_SECONDS)
+            message = "error: Another rank has ended, is stalled or cannot be reached any more"
+            _leave(message, EXIT_LOST_RANK)
         if isinstance(error, tf.errors.ResourceExhaustedError):
             _leave(f"error: {_out_of_memory(error.message.splitlines()[0])}", EXIT_BAD_INPUT)
         raise

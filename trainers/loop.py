@@ -87,7 +87,7 @@ class Trainer:
         self._table_norms = TableNorms(model.tables)
         self._profiler = profiler or Profiler(model_dir, None)
         self._after_evaluation = after_evaluation
-        self._watchdog = Watchdog(model_dir, communicator)
+        self._watchdog = Watchdog(model_dir, communicator, self.steps.received)
         self._last_save = time.monotonic()
         self._asked_to_stop = False
 
@@ -156,7 +156,7 @@ class Trainer:
             if any_rank(self._asked_to_stop, self._communicator):
                 self._save()
                 raise StoppedError
-            if self._checkpoint_is_due(call.count):
+            if self._checkpoint_is_due():
                 self._save()
         state.epoch, state.streams = state.epoch + 1, None
         if self._evaluator and self._evaluation_is_due():
@@ -165,8 +165,9 @@ class Trainer:
     def _count(self, call: Call) -> None:
         """Takes note of some steps, and reports them."""
         state = self.state
-        self._watchdog.step(state.step + call.count)
-        share_failure(self._not_finite(call), self._communicator)
+        # Within a call, what one rank found has spoilt the weights of all.
+        first_bad = min(call.first_bad.values(), default=call.count)
+        share_failure(self._not_finite(call), self._communicator, at=first_bad)
         state.step += call.count
         streams = state.streams or self.steps.new_streams()
         state.streams = streams.after(call.count, self._communicator.size)
@@ -184,7 +185,7 @@ class Trainer:
         self._profiler.after(state.step)
 
     def _not_finite(self, call: Call) -> InputError | None:
-        for name, index in call.first_bad.items():
+        for name, index in sorted(call.first_bad.items(), key=lambda found: found[1]):
             return InputError(
                 f"'{name}' must stay finite",
                 received="NaN or infinity",
@@ -215,9 +216,9 @@ class Trainer:
         patience = self._config.patience
         return bool(patience) and self.state.evaluations_since_best >= patience
 
-    def _checkpoint_is_due(self, count: int) -> bool:
+    def _checkpoint_is_due(self) -> bool:
         every = self._config.checkpoint_steps
-        if every and self.state.step // every > (self.state.step - count) // every:
+        if every and self.state.step % every == 0:
             return True
         minutes = self._config.checkpoint_minutes
         return bool(minutes) and time.monotonic() - self._last_save > 60 * minutes

@@ -16,7 +16,6 @@ Stopped or killed, the same command goes on from the newest checkpoint. Watch wi
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from pathlib import Path
@@ -41,7 +40,7 @@ from data.process_memory import peak_bytes
 from models.communicator import Communicator
 from trainers import plan_flags
 from trainers.agreement import failing_together, largest
-from trainers.allocator import keep_freed_memory
+from trainers.allocator import give_back_freed_memory, keep_freed_memory
 from trainers.announcements import next_commands
 from trainers.distributed import make_communicator, with_ranks
 from trainers.dry_runs import print_plan, time_steps
@@ -108,7 +107,7 @@ def resolve_config() -> RunConfig:
 def train(config: RunConfig, model_dir: Path, communicator: Communicator) -> None:
     """Trains, evaluates the chosen checkpoint on test, and writes `metrics.json`."""
     timings = _fit(config, model_dir, communicator)
-    gc.collect()  # the evaluation reads the tables anew, and twice they may not fit
+    give_back_freed_memory()  # the evaluation reads the tables anew, and twice they may not fit
     evaluate_run(model_dir, _DATA_DIR.value, timings, config.evaluation, communicator)
     if communicator.rank == 0:
         print(next_commands(model_dir))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Iterator
@@ -12,13 +11,12 @@ import tensorflow as tf
 
 from configs.base import TrainerConfig
 from data.dataset import PreparedDataset
-from data.pipeline import Batch, Transform, empty_like, make_dataset
-from data.reading import steps_per_epoch
+from data.pipeline import Batch
 from models.communicator import Communicator
 from models.graphs import graph_function
 from models.recommender import Recommender
 from models.training_step import StepOptions, TrainingStep
-from trainers.device_input import computing_device, copied_ahead
+from trainers.run_batches import RunBatches
 from trainers.schedules import make_dense_optimizer, make_table_schedule
 from trainers.streams import Streams
 from trainers.train_state import TrainState
@@ -85,11 +83,9 @@ class Steps:
         communicator: Communicator,
         state: TrainState | None = None,
     ) -> None:
-        self._config, self._data, self._model = config, data, model
-        self._communicator = communicator
-        self.reading = model.reading(config.fit_on, config.batch_size)
-        self._transforms: list[Transform] = model.transforms(data, config.fit_on, True)
-        self.per_epoch = steps_per_epoch(data, self.reading, communicator.size)
+        self._config, self._model, self._communicator = config, model, communicator
+        self._input = RunBatches(config, data, model, communicator)
+        self.reading, self.per_epoch = self._input.reading, self._input.per_epoch
         self.total = self._steps_of_run(state or TrainState())
         optimizer = make_dense_optimizer(config, self.total)
         self.table_schedule = make_table_schedule(config, self.total)
@@ -105,6 +101,9 @@ class Steps:
         self._ids = UnknownIds(data.schema, model.view)
         self._calls = 0
         self._ended: float | None = None
+        self._taken = state.step if state else 0
+        with tf.device("cpu"):
+            self._received = tf.Variable(self._taken, trainable=False, dtype=tf.int64)
         # One iterator for the whole run, and the epoch and streams that it stands at.
         self._batches: Iterator[Batch] = iter(())
         self._next: tuple[int, Streams] | None = None
@@ -128,43 +127,15 @@ class Steps:
 
     def new_streams(self) -> Streams:
         """Returns the streams of an epoch that begins now."""
-        return Streams.new(self.per_epoch, self._communicator.size)
+        return self._input.new_streams()
 
     def batches(self, epoch: int, streams: Streams | None = None) -> tf.data.Dataset:
         """Returns the batches of the run, from where an epoch's streams stand to the end."""
-        batches = self._host_batches(epoch, streams or self.new_streams())
-        return copied_ahead(batches, computing_device())
+        return self._input.batches(epoch, streams or self.new_streams())
 
-    def _host_batches(self, epoch: int, streams: Streams) -> tf.data.Dataset:
-        ranks, communicator = len(streams.positions), self._communicator
-        left = max(1, self._config.epochs - epoch)
-        if ranks == communicator.size:
-            rank = communicator.rank
-            return self._read(epoch, rank, ranks, start=streams.positions[rank], epochs=left)
-        batches = self._rest(epoch, streams)
-        if left > 1:
-            batches = batches.concatenate(
-                self._read(epoch + 1, communicator.rank, communicator.size, epochs=left - 1)
-            )
-        return batches
-
-    def _read(self, epoch: int, rank: int, ranks: int, **which: int) -> tf.data.Dataset:
-        data, reading, seed = self._data, self.reading, self._config.seed
-        where = {"seed": seed, "epoch": epoch, "rank": rank, "ranks": ranks, **which}
-        return make_dataset(data, reading, self._transforms, **where)
-
-    def _rest(self, epoch: int, streams: Streams) -> tf.data.Dataset:
-        """Returns the rest of an epoch that another number of ranks began."""
-        rank, size, ranks = self._communicator.rank, self._communicator.size, len(streams.positions)
-        parts = [
-            self._read(epoch, stream, ranks, start=streams.positions[stream])
-            for stream in streams.of(rank, size)
-        ]
-        # Batches of rows that count for nothing, for all ranks take the same number of steps.
-        nothing = self._read(epoch, 0, ranks).take(1).map(empty_like).repeat()
-        return functools.reduce(tf.data.Dataset.concatenate, [*parts, nothing]).take(
-            streams.left(size)
-        )
+    def received(self) -> int:
+        """Returns the steps whose batch has come; another thread than the one in a step may ask."""
+        return int(self._received)
 
     def epoch(self, epoch: int, streams: Streams | None = None) -> Iterator[Call]:
         """Takes the steps of an epoch, from where its streams stand; yields after each call."""
@@ -173,13 +144,18 @@ class Steps:
             self._batches = iter(self.batches(epoch, streams))
         left = streams.left(self._communicator.size)
         while left:
-            call = self._call(min(self.per_call or 1, left))
+            call = self._call(min(self.per_call or 1, left, self._to_checkpoint()))
             left -= call.count
             streams = streams.after(call.count, self._communicator.size)
             self._next = self._position(epoch, streams, left)
             began = time.perf_counter()
             yield call
             self._choose_steps_per_call(call, time.perf_counter() - began)
+
+    def _to_checkpoint(self) -> int:
+        """Returns the steps until one that is to be saved, at which a call must end."""
+        every = self._config.checkpoint_steps
+        return every - self._taken % every if every else self.total
 
     def _position(self, epoch: int, streams: Streams, left: int) -> tuple[int, Streams] | None:
         """Returns where the iterator stands; None at its end."""
@@ -198,6 +174,7 @@ class Steps:
         means = dict(zip(self._names, (float(v) for v in values / count), strict=True))
         first_bad = {n: int(at) for n, at in zip(self._names, bad, strict=True) if at >= 0}
         self._calls += 1
+        self._taken += count
         return Call(
             count=count,
             seconds=ended - started,
@@ -227,14 +204,14 @@ class Steps:
             Sums of the logged scalars, rows, first steps not finite, seconds of waiting for
             batches, and the counts of unknown ids of the first batch.
         """
-        batch, waited = wait_for_next(batches, [])
+        batch, waited = wait_for_next(batches, [], self._received)
         id_counts = self._ids.counts(batch)
         values, rows = self._take_step(batch)
         first_bad = tf.where(tf.math.is_finite(values), -1, 0)
 
         def one_more(index: tf.Tensor, *so_far: tf.Tensor) -> tuple[tf.Tensor, ...]:
             values, rows, first_bad, waited = so_far
-            batch, more_waited = wait_for_next(batches, [values])
+            batch, more_waited = wait_for_next(batches, [values], self._received)
             more, more_rows = self._take_step(batch)
             is_first = (first_bad < 0) & ~tf.math.is_finite(more)
             first_bad = tf.where(is_first, index, first_bad)

@@ -17,6 +17,7 @@ from models.graphs import graph_function
 from models.placement import REPLICATED
 from models.recommender import Recommender
 from models.training_step import StepOptions
+from trainers.agreement import join_texts, largest
 from trainers.precision import precision
 from trainers.ranking_evaluation import RankingEvaluator
 
@@ -160,11 +161,8 @@ class Verifier:
         of_wire = TOLERANCES[self._wire]
         of_metrics = _EQUAL if self._wire == "float32" else _OF_ROUNDED_SCORES
         tolerances = (max(tolerance, of_wire), of_metrics)
-        largest, fault = first_difference(alone, together, *tolerances)
-        text = fault.encode()
-        everyone = communicator.all_gather(tf.constant([largest], tf.float64)).numpy()
-        letters = tf.constant(list(text), tf.uint8, shape=[len(text)])
-        return float(everyone.max()), bytes(communicator.all_gather(letters).numpy()).decode()
+        difference, fault = first_difference(alone, together, *tolerances)
+        return largest(difference, communicator), join_texts(fault, communicator)
 
     def _of_rank_0(self, case: Case, name: str, like: np.ndarray) -> np.ndarray:
         """Returns what rank 0 gets alone, on every rank."""

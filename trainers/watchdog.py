@@ -2,8 +2,9 @@
 
 Each rank keeps a small file in the run folder: the step it is at, and a count that a thread raises
 every two seconds. A rank that gets no further reads the files of the others: one whose count
-stands still is frozen or gone, one at an earlier step is what all wait for. How long is told by
-this rank's own clock, so those of the hosts need not agree.
+stands still is frozen or gone, one at an earlier step is what all wait for. A rank is at a step
+from when its batch has come, so one that waits for its input is behind those that wait for it. How
+long is told by this rank's own clock, so those of the hosts need not agree.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,14 +77,18 @@ class Watchdog:
     Args:
         model_dir: The run folder, which all ranks see.
         communicator: The ranks.
+        step: Returns the step that this rank is at; called by the thread.
     """
 
-    def __init__(self, model_dir: Path, communicator: Communicator) -> None:
+    def __init__(
+        self, model_dir: Path, communicator: Communicator, step: Callable[[], int]
+    ) -> None:
         self._folder = model_dir / _FOLDER
         self._rank, self._size = communicator.rank, communicator.size
         self._warn = float(os.environ.get(_WARN_VARIABLE, "15"))
         self._stop = float(os.environ.get(_STOP_VARIABLE, "0"))
-        self._step = 0
+        self._step = step
+        self._where = f"{socket.gethostname()}, process {os.getpid()}"
         self._beats = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -101,21 +107,19 @@ class Watchdog:
             with contextlib.suppress(OSError):
                 (self._folder / str(self._rank)).unlink()
 
-    def step(self, step: int) -> None:
-        """Notes that this rank has got to a step."""
-        self._step = step
-
     def _watch(self) -> None:
         ranks = {rank: _Seen() for rank in range(self._size)}
         told = stalled_since = time.monotonic()
         while not self._ended.wait(_BEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a full disk is told of by what must be written
-                self._write()
+            self._beats += 1
+            mine = {"step": self._step(), "beat": self._beats, "where": self._where}
+            is_written = self._write(mine)
             for rank, seen in ranks.items():
-                seen.note(**self._read(rank, seen))
+                seen.note(**(mine if rank == self._rank else self._read(rank, seen)))
             now = time.monotonic()
             found: list[str] = []
-            if now - ranks[self._rank].step_since > self._warn:
+            # A disk that is full for this rank may be so for all, whose files then stand still.
+            if is_written and now - ranks[self._rank].step_since > self._warn:
                 found = suspects(ranks, self._warn)
             if not found:
                 stalled_since = now
@@ -127,12 +131,14 @@ class Watchdog:
                 print(f"error: A rank is stalled: {'; '.join(found)}", file=sys.stderr, flush=True)
                 os._exit(EXIT_STALLED)  # the main thread waits in a collective
 
-    def _write(self) -> None:
-        self._beats += 1
-        where = f"{socket.gethostname()}, process {os.getpid()}"
-        text = json.dumps({"step": self._step, "beat": self._beats, "where": where})
-        self._folder.mkdir(exist_ok=True)
-        write_text(self._folder / str(self._rank), text)
+    def _write(self, mine: dict[str, Any]) -> bool:
+        """Tells the others where this rank is. Returns whether they can read it."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+            write_text(self._folder / str(self._rank), json.dumps(mine))
+        except OSError:  # a full disk is told of by what must be written
+            return False
+        return True
 
     def _read(self, rank: int, seen: _Seen) -> dict[str, Any]:
         try:

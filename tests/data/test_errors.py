@@ -12,6 +12,7 @@ from data.errors import InputError
     [
         "Did you mean 'item'?",
         "Make one: python -m data.prepare --out=DATA",
+        "Build it: PYTHON=python3.11 launch/build_horovod.sh",
         "Start them: launch/local.sh 2 --model=...",
     ],
 )

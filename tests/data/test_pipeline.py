@@ -60,17 +60,20 @@ def test_order_depends_on_seed_and_epoch_only(synthetic_data: PreparedDataset) -
     assert order(1, 0) != order(2, 0)
 
 
-def test_resume_continues_with_the_same_batches_and_draws(synthetic_data: PreparedDataset) -> None:
+@pytest.mark.parametrize("stride", [1, 7])
+def test_resume_continues_with_the_same_batches_and_draws(
+    stride: int, synthetic_data: PreparedDataset
+) -> None:
     positives = synthetic_data.positives(["train"])
     sampler = UniformNegatives(positives, synthetic_data.schema.cardinality("item"), 3)
 
-    def batches(start: int) -> list[dict[str, np.ndarray]]:
-        dataset = make_dataset(synthetic_data, ROWS, [sampler], seed=5, epoch=2, start=start)
+    def batches(**where: int) -> list[dict[str, np.ndarray]]:
+        dataset = make_dataset(synthetic_data, ROWS, [sampler], seed=5, epoch=2, **where)
         return [{name: value.numpy() for name, value in batch.items()} for batch in dataset]
 
-    whole, rest = batches(0), batches(37)
-    assert len(rest) == len(whole) - 37
-    for expected, found in zip(whole[37:], rest, strict=True):
+    whole, rest = batches(), batches(start=37, stride=stride)
+    assert len(rest) == -(-(len(whole) - 37) // stride)
+    for expected, found in zip(whole[37::stride], rest, strict=True):
         for name in expected:
             np.testing.assert_array_equal(found[name], expected[name])
 

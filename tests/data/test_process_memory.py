@@ -1,4 +1,4 @@
-"""The most memory that a process has held."""
+"""The most memory that a process has held, and what it may take."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
-from data.process_memory import peak_bytes
+from data.process_memory import available_bytes, peak_bytes
 
 _MIB = 2**20
 
@@ -37,3 +38,13 @@ def test_the_peak_of_another_process() -> None:
             assert _MIB < peak_bytes(child.pid) < 256 * _MIB
         finally:
             child.communicate(b"\n")
+
+
+def test_processes_share_what_the_system_has_and_each_has_its_own_limit() -> None:
+    assert available_bytes(4) == pytest.approx(available_bytes() / 4, rel=0.1)
+    code = "from data.process_memory import available_bytes as f; print(f(), f(2))"
+    limited = ["bash", "-c", f"ulimit -v 200000; exec {sys.executable} -c '{code}'"]
+    said = subprocess.run(limited, capture_output=True, check=True).stdout
+    alone, of_two = map(int, said.split())
+    assert 10 * _MIB < of_two <= alone < 200 * _MIB
+    assert of_two > 0.9 * alone

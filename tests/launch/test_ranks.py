@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,10 +17,14 @@ import psutil
 import pytest
 
 from data.dataset import PreparedDataset
+from launch.ranks import failure
+from tests.trainers.hashed_clicks import hashed_clicks
 
 REPOSITORY = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.horovod
+
+BATCH = 22  # of a fault: of the tiny recipe within a call of several steps, in epoch 4
 
 
 def run_flags(data: PreparedDataset, model_dir: Path, *more: str) -> list[str]:
@@ -92,6 +97,58 @@ def test_a_killed_or_frozen_rank_ends_all_within_30_seconds_and_is_named(
     if number == signal.SIGSTOP:
         assert f"error: A rank is stalled: rank 1 ({os.uname().nodename}, process" in output
     assert "launch_gloo" not in output  # no traceback of horovodrun
+
+
+def faulty_run(
+    fault: str, data: PreparedDataset, model_dir: Path, timeout: float, **environment: str
+) -> tuple[int, str]:
+    """Returns the exit code and output of two ranks, the second of which meets a fault."""
+    flags = run_flags(data, model_dir, "--epochs=6", "--set=trainer.steps_per_call=10")
+    command = ("local.sh", "2", "-m", "tests.launch.faulty_run", *flags)
+    with started(*command, FAULT=fault, FAULT_BATCH=str(BATCH), **environment) as process:
+        output = process.communicate(timeout=timeout)[0]
+    return process.returncode, output
+
+
+def test_a_rank_whose_input_stalls_is_named(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    patience = {"STALL_WARNING": "2", "STALL_SHUTDOWN": "0"}
+    code, output = faulty_run("stall", synthetic_data, tmp_path, 120, **patience)
+    assert code == 0, output
+    rank = rf"rank 1 \({os.uname().nodename}, process \d+\)"
+    named = rf"waiting: {rank} is at step {BATCH} for [2-8] s, others at {BATCH + 1}"
+    assert re.search(named, output), output
+    assert not re.search(rf"rank 0 \([^;\n]* at step {BATCH} ", output), output
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "message"),
+    [
+        ("error", 1, "RuntimeError: the disk is on fire"),
+        ("nan", 2, f"must stay finite. Received: NaN or infinity. At: step {BATCH + 1}, epoch 4"),
+    ],
+)
+def test_a_rank_that_fails_while_it_trains_ends_all_and_has_the_last_word(
+    fault: str, code: int, message: str, synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    found, output = faulty_run(fault, synthetic_data, tmp_path, 60)
+    assert found == code, output
+    end = output[output.rindex("failed first") :]
+    assert f"Rank 1 failed first (exit code {code})" in output
+    assert message in end
+    assert "waiting:" not in output  # nor has the other waited long
+
+
+def test_a_rank_that_lost_another_is_not_told_as_the_first(tmp_path: Path) -> None:
+    for rank, said in enumerate(["error: Another rank has ended", "error: The reason"]):
+        (tmp_path / f"rank.{rank}").mkdir()
+        (tmp_path / f"rank.{rank}" / "stderr").write_text(f"epoch 1/6\n{said}\n")
+    exits = "Process 0 exit with status code 3.\nProcess 1 exit with status code 2.\n"
+    text, code = failure(f"{exits}to do so was:\nProcess name: 0\nExit code: 3\n", tmp_path)
+    assert code == 2
+    assert text.startswith("Rank 1 failed first (exit code 2)")
+    assert "error: The reason" in text
 
 
 def slurm_of_this_host(folder: Path) -> dict[str, str]:
@@ -171,6 +228,28 @@ def test_an_elastic_run_goes_on_without_a_killed_rank(
     assert "Going on from step" in output
     metrics = json.loads((run / "metrics.json").read_text())["metrics"]
     assert metrics["hr@10/sampled99"] > 0.1
+
+
+@pytest.mark.long
+def test_three_ranks_train_tables_that_one_has_no_memory_for(tmp_path: Path) -> None:
+    data = hashed_clicks(tmp_path / "data", 2_000_000)  # 1.4 GiB with slots, 64 wide
+    settings = ["model.dim=64", "model.table_optimizer=adam", "trainer.placement=sharded"]
+    flags = ["-m", "tests.launch.limited_run", "--model=dlrm", "--recipe=tiny", "--epochs=1"]
+    flags += [f"--data_dir={data.folder}", *(f"--set={setting}" for setting in settings)]
+    limit = 1500  # MiB of a process, code and all
+    limited = {"LIMIT_MIB": str(limit)}
+    with started("local.sh", "1", *flags, f"--model_dir={tmp_path / 'one'}", **limited) as process:
+        output = process.communicate(timeout=120)[0]
+    assert process.returncode == 2, output
+    assert "The tables' optimizer slots must fit into this process's memory" in output
+    assert "by trainers.run --plan; tables are dealt to more ranks by launch/local.sh" in output
+    run = tmp_path / "three"
+    with started("local.sh", "3", *flags, f"--model_dir={run}", **limited) as process:
+        output = process.communicate(timeout=180)[0]
+    assert process.returncode == 0, output
+    results = json.loads((run / "metrics.json").read_text())
+    assert "auc" in results["metrics"]
+    assert results["timings"]["peak_bytes"] < limit * 2**20
 
 
 def test_the_first_rank_to_refuse_is_told_at_the_end(tmp_path: Path) -> None:

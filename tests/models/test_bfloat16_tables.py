@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.rank_updates import exchange_gradients
 from models.row_update import round_stochastically
 from models.table_optimizers import TABLE_OPTIMIZERS
 from models.table_storage import table_storage
@@ -25,7 +26,8 @@ def make(optimizer: str, dtype: str) -> EmbeddingTables:
 def step(tables: EmbeddingTables, ids: np.ndarray, gradient: np.ndarray) -> None:
     found = tables.find({"item": tf.constant(ids, tf.int32)})
     of_rows = dict.fromkeys(found.rows, tf.constant(gradient, tf.float32))
-    tables.apply_gradients(found, tables.gather_rows(found), of_rows, tf.constant(RATE))
+    of_rows = exchange_gradients(tables, found, tables.gather_rows(found), of_rows)
+    tables.apply_gradients(of_rows, tf.constant(RATE))
 
 
 def test_rounding_goes_to_a_neighbour_and_is_right_on_average() -> None:
@@ -78,8 +80,8 @@ def test_steps_of_a_graph_equal_those_one_by_one(optimizer: str) -> None:
         found = tables.find({"item": ids[index]})
         value = tf.cast(index % 7 - 3, tf.float32)
         gradients = {k: tf.fill([tf.size(r), WIDTH], value) for k, r in found.rows.items()}
-        rows = tables.gather_rows(found)
-        tables.apply_gradients(found, rows, gradients, tf.constant(RATE))
+        of_rows = exchange_gradients(tables, found, tables.gather_rows(found), gradients)
+        tables.apply_gradients(of_rows, tf.constant(RATE))
 
     single, together = make(optimizer, "bfloat16"), make(optimizer, "bfloat16")
     for index in range(len(ids)):

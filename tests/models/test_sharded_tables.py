@@ -143,11 +143,24 @@ def test_tables_that_cannot_fit_are_refused_before_they_are_made(
         EmbeddingTables([page], {}, 0)
     tables = EmbeddingTables(CONFIGS, {}, 0)
     needed = tables.stacks[0].rows * tables.stacks[0].slot_row_bytes
-    monkeypatch.setattr("models.table_stack.available_bytes", lambda: needed)
+    monkeypatch.setattr("models.table_stack.available_bytes", lambda ranks: needed)
     with pytest.raises(InputError, match=r"The tables' optimizer slots must fit.*'item/of'"):
         tables.build_slots()
-    monkeypatch.setattr("models.table_stack.available_bytes", lambda: 2 * needed)
+    monkeypatch.setattr("models.table_stack.available_bytes", lambda ranks: 2 * needed)
     tables.build_slots()
+
+
+def test_ranks_of_one_host_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_rank = tables_of(0, 3).stacks[0]
+    needed = of_rank.rows // 3 * of_rank.row_bytes
+    monkeypatch.setattr("models.table_stack.available_bytes", lambda ranks: 3 * needed // ranks)
+    world = Communicator()
+    world.size = 3
+    with table_storage(communicator=world, placement=Placement(("sharded",))):
+        EmbeddingTables(CONFIGS, {}, 0)  # each on a host of its own
+        world.local_size = 3
+        with pytest.raises(InputError, match="may take, as one of 3 ranks on its host"):
+            EmbeddingTables(CONFIGS, {}, 0)
 
 
 def test_auto_shards_what_is_large_and_says_why() -> None:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from data.errors import InputError
+from models.rank_updates import exchange_gradients
 from models.table_optimizers import TABLE_OPTIMIZERS
 from models.tables import Bag, EmbeddingTables, Part, TableConfig
 
@@ -61,7 +62,7 @@ def step(
         vectors = tables.expand(rows, found.places)
         loss = sum(tf.reduce_sum(vectors[name] * gradients[name]) for name in ids)
     of_rows = {k: tf.convert_to_tensor(v) for k, v in tape.gradient(loss, rows).items()}
-    tables.apply_gradients(found, rows, of_rows, tf.constant(RATE))
+    tables.apply_gradients(exchange_gradients(tables, found, rows, of_rows), tf.constant(RATE))
 
 
 @pytest.mark.parametrize("optimizer", sorted(TABLE_OPTIMIZERS))
@@ -189,7 +190,7 @@ def test_a_bag_sums_weighted_vectors_and_hands_its_gradient_to_the_rows() -> Non
         np.testing.assert_allclose(sums, expected, rtol=1e-6)
         upstream = np.arange(12, dtype=np.float32).reshape(3, 4)
         of_rows = both.add_bag_gradients(found, {}, {"bag": tf.constant(upstream)})
-        both.apply_gradients(found, rows, of_rows, tf.constant(RATE))
+        both.apply_gradients(exchange_gradients(both, found, rows, of_rows), tf.constant(RATE))
         moved = before.copy()
         moved[3] -= RATE * 1.5 * upstream[0]
         moved[5] -= RATE * 2 * upstream[0]
@@ -220,7 +221,7 @@ def test_bags_without_any_id_have_sums_of_zero_and_no_gradients() -> None:
     rows = tables.gather_rows(found)
     np.testing.assert_array_equal(tables.sum_bags(rows, found)["item"], np.zeros((3, 4)))
     of_rows = tables.add_bag_gradients(found, {}, {"item": tf.ones([3, 4])})
-    tables.apply_gradients(found, rows, of_rows, tf.constant(RATE))
+    tables.apply_gradients(exchange_gradients(tables, found, rows, of_rows), tf.constant(RATE))
     np.testing.assert_array_equal(tables.rows("item"), before)
 
 

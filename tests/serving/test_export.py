@@ -174,7 +174,7 @@ def test_published_version_is_never_changed(neumf: Exported) -> None:
 def test_tables_that_cannot_fit_are_refused_before_they_are_read(
     neumf: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_stack, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(table_stack, "available_bytes", lambda ranks: 1000)
     with pytest.raises(InputError, match="must fit into this process's memory"):
         load_run(neumf.run.folder)
 

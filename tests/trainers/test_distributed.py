@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import tensorflow as tf
 
 from configs.overrides import apply_overrides
 from configs.registry import recipe
 from data.dataset import PreparedDataset
 from data.schema import FIRST_ID
+from models.communicator import Communicator
 from tests.commands import run_module
 from tests.trainers.communication import predicted_bytes, scalars_of
+from trainers.distributed import with_ranks
 from trainers.verification import first_difference
 
 REPOSITORY = Path(__file__).parents[2]
@@ -120,6 +126,23 @@ def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
     )
 
 
+def test_two_ranks_share_tables_of_bfloat16(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    settings = ["trainer.table_dtype=bfloat16", "trainer.placement=sharded,user=replicated"]
+    flags = [f"--set={setting}" for setting in settings]
+    done = launch(2, *tiny_run(synthetic_data, tmp_path), "--epochs=2", *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"user +\d+ +\d+ +a copy", done.stderr)
+    assert re.search(r"item +\d+ +\d+ +1/2 of its rows", done.stderr)
+    by_two = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert "hr@10/full" in by_two
+    again = run_module("trainers.run", "--mode=evaluate", f"--model_dir={tmp_path}")
+    assert again.returncode == 0, again.stderr
+    by_one = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    assert by_one == pytest.approx(by_two, abs=1e-12)
+
+
 def test_a_refusal_on_rank_0_ends_all_ranks_without_a_traceback(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
@@ -136,3 +159,25 @@ def test_processes_that_horovod_does_not_join_are_refused(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "1 of 2" in done.stderr
     assert "launch/local.sh 2 --model=" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [tf.errors.UnknownError, tf.errors.ResourceExhaustedError])
+def test_a_fault_that_is_no_lost_rank_ends_an_elastic_run(
+    kind: type[tf.errors.OpError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import horovod.tensorflow as hvd
+
+    one: dict[str, Any] = {"init": lambda: None, "size": lambda: 1, "local_size": lambda: 1}
+    one |= {"rank": lambda: 0, "local_rank": lambda: 0, "broadcast_object": hvd.broadcast_object}
+    alone = SimpleNamespace(elastic=hvd.elastic, **one)  # not initialised in this process
+    monkeypatch.setattr("trainers.distributed._horovod", lambda: alone)
+    monkeypatch.setenv("HOROVOD_ELASTIC", "1")
+    attempts = []
+
+    def work(communicator: Communicator) -> None:
+        attempts.append(communicator.size)
+        raise kind(None, None, "data/train-00000.tfrecord; Input/output error")
+
+    with pytest.raises(kind, match="Input/output error"):
+        with_ranks(work)
+    assert attempts == [1]

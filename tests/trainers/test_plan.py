@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 import tensorflow as tf
 
@@ -21,7 +20,7 @@ from configs.registry import build_model, recipe
 from data.dataset import PreparedDataset
 from data.errors import InputError
 from data.process_memory import available_bytes
-from tests.data.spec_tables import prepare_frame
+from tests.trainers.hashed_clicks import hashed_clicks
 from trainers.planning.input_memory import InputMemory
 from trainers.planning.live_memory import live_bytes
 from trainers.planning.open_shapes import OpenSizes
@@ -48,26 +47,6 @@ def peak(function: Callable[..., Any], *shapes: tuple[int | None, ...], **sizes:
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
     graph = tf.function(function, autograph=False).get_concrete_function(*specs).graph
     return live_bytes(graph, OpenSizes(**sizes))
-
-
-def hashed_clicks(folder: Path, buckets: int) -> PreparedDataset:
-    """Returns clicks with a category of so many ids, of which few occur."""
-    rng = np.random.default_rng(0)
-    rows = 20_000
-    frame = pl.DataFrame(
-        {
-            "label": rng.integers(0, 2, rows).astype(np.float32),
-            "split": np.where(np.arange(rows) % 5 == 0, "test", "train"),
-            "hours": rng.exponential(40, rows).astype(np.float32),
-            "page": [f"p{page}" for page in rng.integers(0, 10**9, rows)],
-        }
-    )
-    features = {
-        "label": {"kind": "label"},
-        "hours": {"kind": "numeric"},
-        "page": {"kind": "categorical", "hash": buckets},
-    }
-    return prepare_frame(frame, features, folder)
 
 
 @pytest.fixture(scope="module")

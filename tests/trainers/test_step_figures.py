@@ -36,19 +36,21 @@ def delayed(seconds: float) -> tf.data.Dataset:
 
 @pytest.mark.parametrize("seconds", [0.0, DELAY])
 def test_waiting_is_what_the_input_takes(seconds: float) -> None:
+    received = tf.Variable(0, dtype=tf.int64)
+
     @tf.function
     def take(batches: Iterator[Batch]) -> tuple[tf.Tensor, tf.Tensor]:
-        batch, waited = wait_for_next(batches, [])
+        batch, waited = wait_for_next(batches, [], received)
         total = batch["x"]
         for _ in tf.range(1, STEPS):
-            batch, more = wait_for_next(batches, [total])
+            batch, more = wait_for_next(batches, [total], received)
             total, waited = total + batch["x"], waited + more
         return total, waited
 
     batches = iter(delayed(seconds))
     began = time.perf_counter()
     total, waited = take(batches)
-    assert float(total) == STEPS
+    assert float(total) == int(received) == STEPS
     assert seconds * (STEPS - 1) <= float(waited) <= time.perf_counter() - began
 
 

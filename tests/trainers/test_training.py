@@ -112,6 +112,17 @@ def test_a_run_that_has_nothing_left_to_do_writes_no_checkpoint_again(
     assert folder.stat().st_ino == before
 
 
+def test_checkpoints_are_as_many_steps_apart_as_asked(
+    synthetic_data: PreparedDataset, tmp_path: Path
+) -> None:
+    settings = ["epochs=2", "steps_per_call=10", "checkpoint_steps=7", "keep_checkpoints=1000"]
+    config = apply_overrides(FAST, [f"trainer.{setting}" for setting in settings])
+    last = train(config, synthetic_data, tmp_path).step
+    folders = sorted((tmp_path / "checkpoints").glob("step-*"))
+    steps = [int(folder.name.removeprefix("step-")) for folder in folders]
+    assert steps == sorted({*range(7, last, 7), last // 2, last})  # and at the end of each epoch
+
+
 def test_a_loss_wins_where_it_is_lower() -> None:
     state = TrainState(step=5)
     for step, value in ((5, 0.7), (9, 0.8), (12, 0.6)):

@@ -39,25 +39,37 @@ def test_its_files_go_when_it_ends(
     monkeypatch.setattr("trainers.watchdog._BEAT_SECONDS", 0.01)
     world = Communicator()
     world.size = 2
-    with Watchdog(tmp_path, world) as watchdog:
-        watchdog.step(3)
+    with Watchdog(tmp_path, world, lambda: 3):
         while '"step": 3' not in _content(tmp_path / ".ranks" / "0"):
             time.sleep(0.01)
     assert list((tmp_path / ".ranks").iterdir()) == []
     assert capsys.readouterr().err == ""
 
 
-def test_it_watches_on_where_its_files_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_rank_that_cannot_write_its_file_judges_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    exits: list[int] = []
     monkeypatch.setattr("trainers.watchdog._BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("trainers.watchdog.os._exit", exits.append)
+    monkeypatch.setenv("HOROVOD_STALL_CHECK_TIME_SECONDS", "0.05")
+    monkeypatch.setenv("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", "0.1")
     (tmp_path / ".ranks").write_text("in the way, as a full disk is")
     world = Communicator()
     world.size = 2
-    with Watchdog(tmp_path, world) as watchdog:
-        while watchdog._beats < 5:
-            assert watchdog._thread.is_alive()
-            time.sleep(0.01)
+    with Watchdog(tmp_path, world, lambda: 3) as watchdog:
+        _wait_for_beats(watchdog, 50)
+        assert exits == []
+        (tmp_path / ".ranks").unlink()
+        _wait_for_beats(watchdog, 100)
+    assert exits  # now that it can write: the other rank has shown no sign of life
+    assert "waiting: rank 1 (never seen) shows no sign of life" in capsys.readouterr().err
+
+
+def _wait_for_beats(watchdog: Watchdog, number: int) -> None:
+    while watchdog._beats < number:
+        assert watchdog._thread.is_alive()
+        time.sleep(0.01)
 
 
 def _content(path: Path) -> str:

@@ -50,9 +50,7 @@ class Network:
         Raises:
             InputError: It tells of none.
         """
-        match = re.fullmatch(
-            r"([\d.]+)\s*([kmgt]?)(bit|b),\s*([\d.]+)\s*(s|ms|us|ns)", text.lower()
-        )
+        match = _NETWORK.fullmatch(text.lower())
         if match is None:
             raise InputError(
                 "--network must give what a rank can send a second, and the latency",

@@ -74,8 +74,6 @@ class BoundedShapes:
             return min(self._elements(operation.inputs[0]), self._limit(tensor))
         if operation.type == "Reshape":
             return self._elements(operation.inputs[0]) // max(known, 1)
-        if operation.type == "SparseTensorDenseMatMul":
-            return min(self._sizes.unique, self(operation.inputs[0])[0])
         return self._alike(tensor, axis)
 
     def _limit(self, tensor: tf.Tensor) -> int:
