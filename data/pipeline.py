@@ -72,14 +72,12 @@ def make_dataset(
     # Without AutoGraph, which takes seconds and changes the type of faults of the reading.
     @tf.autograph.experimental.do_not_convert
     def batches_of(number: tf.Tensor) -> tf.data.Dataset:
-        key = _epoch_key(seed, number)
-        rows = _rows(data, reading, key, rank, ranks)
+        rows = _rows(data, reading, _epoch_key(seed, number), rank, ranks)
         batches = rows.rebatch(reading.batch_size).map(_padder(reading.batch_size))
         empty = tf.data.Dataset.from_tensors(_empty_batch(batches.element_spec)).repeat()
         batches = batches.concatenate(empty).take(steps).enumerate()
         batches = batches.skip(tf.where(number == epoch, tf.constant(start, tf.int64), 0))
-        batches = batches.shard(stride, 0) if stride > 1 else batches
-        return batches.map(lambda position, batch: (number, position, batch))
+        return batches.shard(stride, 0).map(lambda position, batch: (number, position, batch))
 
     @tf.autograph.experimental.do_not_convert
     def transformed(number: tf.Tensor, position: tf.Tensor, batch: Batch) -> Batch:
@@ -93,8 +91,8 @@ def make_dataset(
     batches = tf.data.Dataset.range(epoch, epoch + epochs).flat_map(batches_of)
     batches = batches.map(transformed, num_parallel_calls=tf.data.AUTOTUNE)
     count = -(-(steps - start) // stride) + -(-steps // stride) * (epochs - 1)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+    known = tf.data.experimental.assert_cardinality(count)
+    return batches.apply(known).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
 def _options() -> tf.data.Options:
