@@ -1,6 +1,6 @@
-"""`trainers.run`, whose rank 1 meets a fault in its input.
+"""`trainers.run`, whose rank 1 meets faults in its input.
 
-    FAULT=stall FAULT_BATCH=22 launch/local.sh 2 -m tests.launch.faulty_run [flags of trainers.run]
+    FAULTS=stall:22,nan:30 launch/local.sh 2 -m tests.launch.faulty_run [flags of trainers.run]
 
 stall   the batch of that number, from 0, comes late, as from a slow disk
 error   it does not come
@@ -28,13 +28,12 @@ _sound = RunBatches.batches
 
 
 def _of_mask(number: np.int64, mask: np.ndarray) -> np.ndarray:
-    if number != int(os.environ["FAULT_BATCH"]):
-        return mask
-    if os.environ["FAULT"] == "error":
+    faults = os.environ["FAULTS"].split(",")
+    if f"error:{number}" in faults:
         raise RuntimeError("the disk is on fire")
-    if os.environ["FAULT"] == "stall":
+    if f"stall:{number}" in faults:
         time.sleep(STALLED_SECONDS)
-    return mask * np.float32("nan" if os.environ["FAULT"] == "nan" else 1)
+    return mask * np.float32("nan") if f"nan:{number}" in faults else mask
 
 
 def _spoilt(number: tf.Tensor, batch: Batch) -> Batch:

@@ -101,11 +101,14 @@ def test_a_difference_is_named() -> None:
 def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
     synthetic_data: PreparedDataset, tmp_path: Path
 ) -> None:
-    sharded = ["--set=trainer.placement=sharded", "--set=trainer.checkpoint_steps=7"]
-    done = launch(2, *tiny_run(synthetic_data, tmp_path), "--epochs=6", *sharded)
+    # Of bfloat16, which Horovod does not know.
+    settings = ["trainer.table_dtype=bfloat16", "trainer.placement=sharded,user=replicated"]
+    flags = [f"--set={setting}" for setting in (*settings, "trainer.checkpoint_steps=7")]
+    done = launch(2, *tiny_run(synthetic_data, tmp_path), "--epochs=6", *flags)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1/2 of its rows" in done.stderr
-    config = apply_overrides(recipe("ncf", "tiny"), ["trainer.placement=sharded"])
+    assert re.search(r"user +\d+ +\d+ +a copy", done.stderr)
+    assert re.search(r"item +\d+ +\d+ +1/2 of its rows", done.stderr)
+    config = apply_overrides(recipe("ncf", "tiny"), settings)
     (counted, *_) = scalars_of(tmp_path)["communication/mib_per_step"]
     assert counted * 2**20 == pytest.approx(predicted_bytes(config, synthetic_data, 2), rel=0.05)
     (first, *_) = (tmp_path / "checkpoints").glob("step-*/tables/item")
@@ -124,23 +127,10 @@ def test_a_run_on_two_ranks_trains_and_evaluates_every_user_once(
         results["metrics"]["ndcg@10/sampled99"]
         > results["baseline"]["metrics"]["ndcg@10/sampled99"]
     )
-
-
-def test_two_ranks_share_tables_of_bfloat16(
-    synthetic_data: PreparedDataset, tmp_path: Path
-) -> None:
-    settings = ["trainer.table_dtype=bfloat16", "trainer.placement=sharded,user=replicated"]
-    flags = [f"--set={setting}" for setting in settings]
-    done = launch(2, *tiny_run(synthetic_data, tmp_path), "--epochs=2", *flags)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"user +\d+ +\d+ +a copy", done.stderr)
-    assert re.search(r"item +\d+ +\d+ +1/2 of its rows", done.stderr)
-    by_two = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
-    assert "hr@10/full" in by_two
     again = run_module("trainers.run", "--mode=evaluate", f"--model_dir={tmp_path}")
     assert again.returncode == 0, again.stderr
-    by_one = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
-    assert by_one == pytest.approx(by_two, abs=1e-12)
+    by_one = json.loads((tmp_path / "metrics.json").read_text())
+    assert by_one["metrics"] == pytest.approx(results["metrics"], abs=1e-12)
 
 
 def test_a_refusal_on_rank_0_ends_all_ranks_without_a_traceback(
